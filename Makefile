@@ -1,0 +1,68 @@
+# Every target makes what it needs: `make demo` on a machine with python3, python3-venv and make is enough.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+TYPED := typedgator $(wildcard tests/typing)
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check format types bench redis-server clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
+
+venv: $(STAMP) ## Create .venv with typedgator and its pinned development tools
+
+# pip installs exactly the pins, resolving nothing; `pip check` then proves that the list is complete.
+$(STAMP): pyproject.toml .ci/pins.txt
+	@command -v $(PYTHON) >/dev/null 2>&1 || \
+	  { echo "typedgator needs Python 3.11 or newer, and '$(PYTHON)' was not found: apt-get install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "typedgator needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1): try 'make PYTHON=python3.12'" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "'$(PYTHON)' cannot create virtual environments, its venv package is missing: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing the pinned tools into $(VENV)"
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps -r .ci/pins.txt
+	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip check --quiet --disable-pip-version-check
+	@touch $@
+
+demo: $(STAMP) ## See typed tasks enqueued, refused, run, retried and recovered
+	@$(BIN)/typedgator demo $(ARGS)
+
+test: $(STAMP) redis-server ## Run the tests (PYTEST_ARGS="-k name" to choose)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(STAMP) types ## Check format, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: $(STAMP) ## Check types: mypy --strict, pyright strict, and every public name typed
+	@$(BIN)/mypy --strict $(TYPED)
+	@$(BIN)/pyright --warnings
+	@$(BIN)/pyright --verifytypes typedgator --ignoreexternal
+
+format: $(STAMP) ## Format the code and fix what the linter can fix
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## Measure, beside a peer
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+redis-server: ## Make sure that a redis-server can be started
+	@command -v redis-server >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	    echo "Installing redis-server"; \
+	    { DEBIAN_FRONTEND=noninteractive apt-get -qq update && \
+	      RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y redis-server; \
+	    } >/dev/null 2>&1 </dev/null || echo "redis-server could not be installed: the tests that need one are skipped" >&2; \
+	  else \
+	    echo "redis-server was not found: the tests that need one are skipped (apt-get install redis-server)" >&2; \
+	  fi; }
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find typedgator tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
