@@ -1,0 +1,197 @@
+"""Every exception of typedgator. Each says what, where and the way out, and carries its facts as fields.
+
+    GatorError
+    ├── ConfigurationError (ValueError)      a setting, DSN or option that cannot mean anything
+    │   └── Unsupported                      the backend in use cannot keep this promise
+    ├── RegistrationError (TypeError)        a function that cannot be a task
+    │   └── UnsupportedSignature             ... because of a parameter or its result
+    ├── NotRegistered (TypeError, LookupError)   a function or hook the gator does not know
+    ├── InvalidArguments (TypeError)         a call that was refused; nothing was enqueued
+    ├── EnqueueError                         a job that was not (wholly) accepted
+    │   ├── BatchIncomplete                  a batch that was interrupted between two chunks
+    │   └── UnknownDependency (LookupError)  a parent that never existed or is no longer known
+    ├── JobError                             about one job
+    │   ├── JobFailed                        it failed for good
+    │   ├── JobCanceled                      it was canceled, or expired
+    │   ├── JobUnknown (LookupError)         finished longer ago than it is kept, or never existed
+    │   └── ResultNotKept                    it succeeded, but its result was not kept
+    ├── PayloadMismatch (ValueError)         bytes that are not what this task accepts
+    └── BackendUnavailable                   the backend did not answer; the cause is chained
+        └── WorkerLapsed                     a worker identity whose lease is over
+"""
+
+from collections.abc import Sequence
+
+__all__ = [
+    "BackendUnavailable",
+    "BatchIncomplete",
+    "ConfigurationError",
+    "EnqueueError",
+    "GatorError",
+    "InvalidArguments",
+    "JobCanceled",
+    "JobError",
+    "JobFailed",
+    "JobUnknown",
+    "NotRegistered",
+    "PayloadMismatch",
+    "RegistrationError",
+    "ResultNotKept",
+    "UnknownDependency",
+    "Unsupported",
+    "UnsupportedSignature",
+    "WorkerLapsed",
+]
+
+
+class GatorError(Exception):
+    """The root: `except GatorError` catches all that typedgator raises on purpose, but a task's own errors."""
+
+
+class ConfigurationError(GatorError, ValueError):
+    """A setting, DSN or option that cannot mean anything."""
+
+
+class Unsupported(ConfigurationError):
+    """The backend in use cannot keep a promise that was asked for; nothing was downgraded in silence."""
+
+
+class RegistrationError(GatorError, TypeError):
+    """A function that cannot be a task, and why."""
+
+
+class UnsupportedSignature(RegistrationError):
+    """A task's parameter or result that cannot be queued.
+
+    `task` is the task's name, `parameter` the parameter's (`"return"` for the result), `reason` one sentence with the way out.
+    """
+
+    def __init__(self, task: str, parameter: str, reason: str) -> None:
+        what = "its result" if parameter == "return" else f"parameter {parameter!r}"
+        super().__init__(f"{task} cannot be a task: {what} {reason}")
+        self.task = task
+        self.parameter = parameter
+        self.reason = reason
+
+
+class NotRegistered(GatorError, TypeError, LookupError):
+    """A function, task name or hook that this gator does not know."""
+
+
+class InvalidArguments(GatorError, TypeError):
+    """A call that does not fit its task. Nothing was enqueued.
+
+    `task` is the task's name; `problems` has one line for each bad argument: path, rule and what was got;
+    `index` is the call's place in a batch, or None.
+    """
+
+    def __init__(
+        self, task: str, call: str, problems: Sequence[str], *, index: int | None = None, signature: str = ""
+    ) -> None:
+        self.task = task
+        self.call = call
+        self.problems = tuple(problems)
+        self.index = index
+        self.signature = signature
+        where = call if index is None else f"item {index} of the batch, {call}"
+        if len(self.problems) == 1:
+            text = f"{where}: {self.problems[0]}. Nothing was enqueued."
+        else:
+            lines = "".join(f"\n  {problem}" for problem in self.problems)
+            text = f"{where}: {len(self.problems)} bad arguments. Nothing was enqueued.{lines}"
+        if signature:
+            text += f"\n  The task is {signature}"
+        super().__init__(text)
+
+    def at(self, index: int) -> "InvalidArguments":
+        """The same refusal, naming the call's place in a batch."""
+        return type(self)(self.task, self.call, self.problems, index=index, signature=self.signature)
+
+
+class EnqueueError(GatorError):
+    """A job that was not, or not wholly, accepted."""
+
+
+class BatchIncomplete(EnqueueError):
+    """A large batch that was interrupted between two chunks; sending it again under the same ids is safe.
+
+    `written` and `rest` are job ids, in the batch's order.
+    """
+
+    def __init__(self, written: Sequence[str], rest: Sequence[str]) -> None:
+        super().__init__(
+            f"{len(written)} jobs of the batch are enqueued, {len(rest)} are not known to be; "
+            "calling retry() on this error sends the rest again under the same ids, which never doubles a job"
+        )
+        self.written = tuple(written)
+        self.rest = tuple(rest)
+
+
+class UnknownDependency(EnqueueError, LookupError):
+    """A parent in `depends_on` that never existed, or finished longer ago than it is kept."""
+
+    def __init__(self, parent: str) -> None:
+        super().__init__(
+            f"depends_on names job {parent}, which never existed or finished longer ago than it is kept; "
+            "enqueue the dependent sooner, or give the parent keep_result=True. Nothing was enqueued."
+        )
+        self.parent = parent
+
+
+class JobError(GatorError):
+    """About one job; `job_id` is its id as text."""
+
+    def __init__(self, message: str, job_id: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
+class JobFailed(JobError):
+    """A job that failed for good.
+
+    `error_type` and `error_message` are the last error's; `traceback` is its text, at most 4 KiB, without locals.
+    """
+
+    def __init__(self, job_id: str, error_type: str, error_message: str, traceback: str = "", attempt: int = 0) -> None:
+        super().__init__(f"job {job_id} failed at attempt {attempt}: {error_type}: {error_message}", job_id)
+        self.error_type = error_type
+        self.error_message = error_message
+        self.traceback = traceback
+        self.attempt = attempt
+
+
+class JobCanceled(JobError):
+    """A job that was canceled; `reason` says by what (`canceled`, `expired`, `dependency`, or the task's own words)."""
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        super().__init__(f"job {job_id} was canceled: {reason}", job_id)
+        self.reason = reason
+
+
+class JobUnknown(JobError, LookupError):
+    """A job that finished longer ago than it is kept, or never existed."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} is not known: it finished longer ago than it is kept, or never existed", job_id)
+
+
+class ResultNotKept(JobError):
+    """A job that succeeded, but whose result was not kept (`keep_result=False`)."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} succeeded, but its result was not kept: enqueue with keep_result=True", job_id)
+
+
+class PayloadMismatch(GatorError, ValueError):
+    """Stored bytes that are not what is expected of them: the one class every decoder raises."""
+
+
+class BackendUnavailable(GatorError):
+    """The backend did not answer as it should; the driver's error is chained as the cause.
+
+    After an enqueue this means "unknown": calling again with the same job id is safe.
+    """
+
+
+class WorkerLapsed(BackendUnavailable):
+    """A worker identity whose lease is over: it drops what it held and joins again under a new one."""
