@@ -1,0 +1,30 @@
+"""What holds for every test: hypothesis profiles, and slow tests only when asked for.
+
+The limit of 60 s per test stands in pyproject.toml; a slow test that states none gets 30 minutes.
+"""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+LONG = os.environ.get("TYPEDGATOR_LONG", "") == "1"
+
+# No deadlines: they measure the machine's mood. print_blob: a failure in CI can be replayed elsewhere.
+settings.register_profile("ci", deadline=None, max_examples=60, print_blob=True, derandomize=False)
+settings.register_profile(
+    "long", deadline=None, max_examples=2_000, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("long" if LONG else "ci")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect `slow` tests unless TYPEDGATOR_LONG=1."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if LONG:
+        for item in slow:
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(1800))
+    elif slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
