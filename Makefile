@@ -8,7 +8,7 @@ TYPED := typedgator $(wildcard tests/typing)
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format types bench redis-server clean
+.PHONY: help venv demo test oldest check format types bench redis-server clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml .ci/pins.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "'$(PYTHON)' cannot create virtual environments, its venv package is missing: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Installing the pinned tools into $(VENV)"
-	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps -r .ci/pins.txt
 	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m pip check --quiet --disable-pip-version-check
@@ -36,9 +36,20 @@ demo: $(STAMP) ## See typed tasks enqueued, refused, run, retried and recovered
 test: $(STAMP) redis-server ## Run the tests (PYTEST_ARGS="-k name" to choose)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: $(STAMP) types ## Check format, lint and types
+# Users may have the oldest versions that pyproject.toml allows: the same tests, against exactly those.
+oldest: redis-server $(STAMP) ## Run the tests on the oldest libraries that pyproject.toml allows
+	@$(PYTHON) -m venv --clear $(VENV)/oldest
+	@$(BIN)/python .ci/oldest pyproject.toml >$(VENV)/oldest/floor.txt
+	@grep -E '^(async-timeout|editables|hatchling|huey|hypothesis|pytest[a-z-]*)==' .ci/pins.txt >$(VENV)/oldest/tools.txt
+	@$(VENV)/oldest/bin/python -m pip install --quiet --no-input --disable-pip-version-check \
+	  -r $(VENV)/oldest/floor.txt -r $(VENV)/oldest/tools.txt
+	@$(VENV)/oldest/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(VENV)/oldest/bin/python -m pytest $(PYTEST_ARGS)
+
+check: $(STAMP) ## Check format, lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(MAKE) --no-print-directory types
 
 types: $(STAMP) ## Check types: mypy --strict, pyright strict, and every public name typed
 	@$(BIN)/mypy --strict $(TYPED)

@@ -278,8 +278,11 @@ def broad_excepts(node: ast.AST, module: str, scope: tuple[str, ...] = ()) -> It
             caught = child.type.elts if isinstance(child.type, ast.Tuple) else [child.type]
             if any(c is None or (isinstance(c, ast.Name) and c.id in {"Exception", "BaseException"}) for c in caught):
                 yield f"{module}:{'.'.join(scope)}"
-        named = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        yield from broad_excepts(child, module, (*scope, child.name) if named else scope)
+        match child:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield from broad_excepts(child, module, (*scope, name))
+            case _:
+                yield from broad_excepts(child, module, scope)
 
 
 def tracked() -> list[Path]:
