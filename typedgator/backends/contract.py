@@ -13,23 +13,34 @@ States
     Held ─► held ─► waiting by `release_held` or `requeue`; cancel: every state before running ─► canceled.
 
 Order
-    A queue hands out by priority (255 first), then by place. A job that becomes waiting takes the last place; one that comes
-    back unfinished (released, its worker left or lapsed) takes a place before all that never left, in the order of coming back.
-    Several at once: promoted by due time, returned by token, freed dependents by nothing but id; ties always by id.
+    A queue hands out by priority (255 first), then by place. A job that becomes waiting takes the last place; one
+    that comes back unfinished (released, its worker left or lapsed) takes a place before all that never left, in the
+    order of coming back. Several at once: promoted by due time, returned by token, freed dependents and released held
+    ones by nothing but id; ties always by id.
+
+Time
+    A job is due, expired or held too long, and a lease is over, at the very millisecond that was said, not one later.
+    A delay counts from acceptance, also while the job is blocked. Expiry is for what was never started: it ends with
+    the first attempt that ran (RetryIn, Snoozed, a crash) and with `requeue`; Released, Held and `leave` start
+    nothing. RetryIn and Snoozed with delay 0 are retrying until the next claim or maintain, like all that is due.
 
 Crashes and suspects
-    A worker whose lease ended is lapsed. Whoever notices first (claim, maintain) reaps it: each of its jobs has one crash more;
-    past its crash budget it is failed with reason "crashed", asked to cancel it is canceled, else it comes back. A job with
-    a crash behind it is a suspect: `claim` hands it out alone, and hands its worker nothing more until it is settled.
+    A worker whose lease ended is lapsed. Whoever notices first (claim, maintain) reaps it: each of its jobs has one
+    crash more; with more crashes than its crash budget it is failed with reason `crashed`, else asked to cancel it is
+    canceled, else it comes back. Until then nothing is lost: its beat revives it, it settles, notes and leaves like
+    any other. A job with a crash behind it is a suspect: `claim` hands it out alone, and hands its worker nothing
+    more until it is settled. What a worker has from claims before stays with it.
 
 Tokens
-    Greater than every token granted before, also across restarts. A settlement spends its token: the same settlement again
-    (same job, token and kind of verdict) answers WRITTEN for at least 60 s, everything else under that token is LOST.
+    Greater than every token granted before, also across restarts. A settlement spends its token: the same settlement
+    again (same job, token and kind of verdict) answers WRITTEN for at least 60 s, whatever became of the job meanwhile;
+    everything else under that token is LOST.
 
 Memory
-    A finished job is known for as long as its verdict asks, at least 60 s; with FrameFlags.CALLERS_ID at least 24 h, with
-    FrameFlags.RESULT_WANTED at least 10 min. Dead letters (failed) are kept 7 days, the newest 10,000 of them; what is dropped
-    earlier is counted.
+    A finished job is known for as long as its verdict asks, at least 60 s; with FrameFlags.CALLERS_ID at least 24 h,
+    with FrameFlags.RESULT_WANTED at least 10 min; a purged or dropped one likewise. Known means: `find` has a record,
+    a repeated enqueue is DUPLICATE, a child may name it. Dead letters (failed) are kept 7 days, the newest 10,000 of
+    them; what is dropped earlier is counted.
 """
 
 from collections.abc import Sequence
@@ -112,7 +123,7 @@ class ReceiptStatus(Enum):
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """The answer to one frame. `job_id` is the job that stands for the call: its own, or the holder of its unique key."""
+    """The answer to one frame. `job_id` is the job that stands for the call: its own, or its unique key's holder."""
 
     status: ReceiptStatus
     job_id: JobId
@@ -121,8 +132,9 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
 class Claimed(msgspec.Struct, frozen=True, gc=False):
     """One attempt, leased to the worker that claimed it.
 
-    `attempt` counts from 1 and includes this one and those that ended in a crash; `crashes` are the reaped ones among them,
-    so `attempt - crashes` is how many times the task will have ended by its own doing. `frame` is the stored bytes.
+    `attempt` counts from 1 and includes this one and those that ended in a crash; `crashes` are the reaped ones among
+    them, so `attempt - crashes` is how many times the task will have ended by its own doing. `frame` is the stored
+    bytes.
     """
 
     job_id: JobId
@@ -133,7 +145,7 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """The answer to a heartbeat: tokens no longer ours, tokens whose job should stop, and whether the worker is lapsed."""
+    """The answer to a heartbeat: tokens no longer ours, tokens whose job should stop, whether the worker was reaped."""
 
     lost: list[Token] = []
     cancels: list[Token] = []
@@ -173,9 +185,10 @@ class Upkeep(msgspec.Struct, frozen=True, kw_only=True):
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What the storage knows of one job; times in ms since the epoch on the backend's clock.
 
-    `frame` is None once only the memory of a finished job is left. `reason` says why a canceled job was canceled (`canceled`,
-    `expired`, `dependency`, `purged` or the task's words) and why the backend failed one (`crashed`, or what it was held for).
-    `outcome` is an encoded outcome record: a result, or the last error.
+    `frame` is None once only the memory of a finished job is left. `reason` says why a canceled job was canceled
+    (`canceled`, `expired`, `dependency`, `purged` or the task's words) and why the backend failed one (`crashed`, or
+    what it was held for). `outcome` is an encoded outcome record: a result, or the last error; it stays until another
+    verdict that has one replaces it. `progress` ends with its attempt.
     """
 
     job_id: JobId
@@ -197,8 +210,8 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """Jobs by queue and state; success and canceled are counted only where the backend can. `dropped`: dead letters lost to
-    the limit of 10,000 or to age. `paused`: queues that hand out nothing."""
+    """Jobs by queue and state; success and canceled are counted only where the backend can. `dropped`: dead letters
+    lost to the limit of 10,000 or to age. `paused`: queues that hand out nothing."""
 
     queues: dict[str, dict[JobState, int]]
     dropped: int = 0
@@ -229,7 +242,10 @@ class Backend(Protocol):
         ...
 
     def open(self) -> None:
-        """Connects and checks that the storage can keep its promises. Idempotent. Raises ConfigurationError or BackendUnavailable."""
+        """Connects and checks that the storage can keep its promises. Idempotent.
+
+        Raises ConfigurationError or BackendUnavailable.
+        """
         ...
 
     def close(self) -> None:
@@ -239,9 +255,10 @@ class Backend(Protocol):
     def enqueue(self, frames: Sequence[Frame], /) -> list[Receipt]:
         """Accepts up to ATOMIC_BATCH frames, all or none.
 
-        A known id is DUPLICATE and writes nothing; so is a unique key held by an unfinished job, with the holder's id. A frame may
-        depend on an earlier one of the same call. Success of a parent counts while it is known; a parent that failed or was
-        canceled makes the child canceled with reason `dependency`. Raises UnknownDependency, with nothing written.
+        A known id is DUPLICATE and writes nothing; so is a unique key held by an unfinished job, with the holder's
+        id. A frame may depend on an earlier one of the same call, or on what stands for it. Success of a parent
+        counts while it is known; a parent that failed or was canceled makes the child canceled with reason
+        `dependency`. Raises UnknownDependency, with nothing written; a DUPLICATE's parents are not looked at.
         """
         ...
 
@@ -250,28 +267,34 @@ class Backend(Protocol):
         ...
 
     def leave(self, worker: WorkerId, /) -> None:
-        """Ends an identity; what it still held comes back, attempts given back. Unknown or lapsed: does nothing."""
+        """Ends an identity; what it still held comes back, attempts given back. Unknown or reaped: does nothing."""
         ...
 
     def claim(self, worker: WorkerId, /, *, limit: int, wait_ms: int, seen: Token) -> list[Claimed]:
         """Up to `limit` jobs become running, each with attempt + 1 and a fresh token.
 
-        Jobs of this worker with a token greater than `seen` come first, by token: their reply was lost. While it has a suspect there
-        is nothing else. Promotes what is due and reaps lapsed workers on the way, itself included. Expired jobs that were never
-        started are canceled with reason `expired`. Paused queues give nothing. Nothing to give: waits up to `wait_ms` for something.
+        Promotes what is due and reaps lapsed workers on the way, itself included. Jobs of this worker with a token
+        greater than `seen` come first, by token, and nothing new with them: their reply was lost. Else new ones, up
+        to the first suspect; none while this worker has a suspect. Expired jobs that were never started are canceled
+        with reason `expired`. Paused queues give nothing. Nothing to give: waits up to `wait_ms` for something.
         Raises WorkerLapsed when this identity is over.
         """
         ...
 
     def beat(self, worker: WorkerId, tokens: Sequence[Token], /) -> Beat:
-        """The worker's lease, and so all its jobs', starts anew, unless it was reaped: then `lapsed`. Late but not reaped is in time."""
+        """The worker's lease, and so all its jobs', starts anew; late but not reaped is in time.
+
+        Reaped, or unknown: `lapsed`, and every token is lost. Both lists hold tokens that were asked about, in order.
+        """
         ...
 
     def settle(self, worker: WorkerId, settlements: Sequence[Settlement], /) -> list[Settled]:
-        """Ends attempts; per job one transaction: token and worker checked, then state, outcome, unique key, dependents.
+        """Ends attempts; per job one transaction: token and worker checked, then state, outcome, key, dependents.
 
-        A wrong token or worker writes nothing and is LOST. A job that was asked to cancel goes to canceled instead of retrying,
-        waiting or held. A parent's success frees its children, its failure or cancellation cancels them, reason `dependency`, and theirs.
+        A wrong token or worker writes nothing and is LOST. A job that was asked to cancel goes to canceled instead of
+        retrying, waiting or held. A parent's success frees its children, its failure or cancellation cancels them,
+        reason `dependency`, and theirs. The bound of Held counts from the first time that it was held since it last
+        ran.
         """
         ...
 
@@ -280,7 +303,10 @@ class Backend(Protocol):
         ...
 
     def maintain(self, *, limit: int) -> Upkeep:
-        """Bounded, idempotent, safe from every worker at once: promotes, reaps, expires, fails what was held too long, forgets."""
+        """Promotes, reaps, expires, fails what was held too long, forgets: each up to `limit` jobs.
+
+        Idempotent, safe from every worker at once. Dependents that end with a job are not counted.
+        """
         ...
 
 
@@ -306,7 +332,7 @@ class Inspect(Protocol):
         ...
 
     def page(self, state: JobState, /, *, queue: str | None = None, after: str | None = None, limit: int = 100) -> Page:
-        """Jobs in one state: waiting ones in the order they will be handed out, failed ones newest first, others by id."""
+        """Jobs in one state: waiting ones by queue as they will be handed out, failed newest first, others by id."""
         ...
 
 
@@ -315,13 +341,17 @@ class Operate(Protocol):
     """`can.operate`: what an operator does by hand."""
 
     def requeue(self, job_id: JobId, /) -> bool:
-        """A failed or held job becomes waiting, attempts and crashes at 0, last in its queue. False when it is neither."""
+        """A failed or held job becomes waiting, attempts and crashes at 0, last in its queue. False when it is neither.
+
+        It has its unique key again when that is free, and runs without it otherwise.
+        """
         ...
 
     def purge(self, state: JobState, /, *, queue: str | None = None, limit: int) -> int:
-        """Removes up to `limit` jobs: failed ones are forgotten but for their id, unstarted ones canceled with reason `purged`.
+        """Removes up to `limit` jobs: failed ones but for their memory, others are canceled with reason `purged`.
 
-        How many it were; 0 when none is left. Raises ConfigurationError for running, success and canceled.
+        How many it were, dependents not counted; 0 when none is left. Raises ConfigurationError for running, success
+        and canceled.
         """
         ...
 
@@ -334,7 +364,10 @@ class Operate(Protocol):
         ...
 
     def take(self, worker: WorkerId, job_id: JobId, /) -> Claimed | None:
-        """Claims this one job for the worker if it is scheduled, waiting or retrying, whatever its queue, due or not; else None."""
+        """Claims this one job if it is scheduled, waiting or retrying, whatever its queue, due or not; else None.
+
+        An expired one that was never started is canceled instead. Raises WorkerLapsed.
+        """
         ...
 
 
