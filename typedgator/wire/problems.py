@@ -1,0 +1,240 @@
+"""What is wrong with a value, in lines that people can act on: path, rule, and what was got instead."""
+
+import dataclasses
+import enum
+import reprlib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from typedgator.wire.strict import MEMBER
+from typedgator.wire.terms import ArrayOf, DictOf, OneOf, Record, Term, TupleOf
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails, ValidationError
+
+__all__ = ["HIDDEN", "Show", "broken_rules", "shown_value", "unstorable"]
+
+HIDDEN: Final = "<hidden>"
+_WIDEST: Final = 60
+
+Show: TypeAlias = Callable[[str], bool]
+"""Whether the value of the argument of that name may be shown."""
+
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = _WIDEST
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = _SHORT.maxdict = 10
+
+
+def shown_value(value: object) -> str:
+    """`repr`, at most 60 characters, and never an error."""
+    try:
+        # Only a prefix is turned into text: an argument may be a hundred megabytes long.
+        if isinstance(value, (str, bytes)):
+            text = repr(value[: _WIDEST + 1])
+        else:
+            text = _SHORT.repr(value)
+    except Exception:  # a __repr__ is the user's code
+        return f"<{type(value).__name__}>"
+    text = " ".join(text.split())
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+
+
+def _got(value: object, show: bool) -> str:
+    if value is None:
+        return ", got None"
+    return f", got {type(value).__name__} {shown_value(value) if show else HIDDEN}"
+
+
+# ---- what pydantic found
+
+_RULES: Final[dict[str, str]] = {
+    "none_required": "must be None",
+    "bool_type": "must be True or False",
+    "int_type": "must be an integer",
+    "float_type": "must be a float",
+    "string_type": "must be a string",
+    "string_unicode": "must be text that UTF-8 can hold (no lone surrogates)",
+    "string_sub_type": "must be a plain str",
+    "bytes_type": "must be bytes",
+    "list_type": "must be a list",
+    "tuple_type": "must be a tuple",
+    "set_type": "must be a set",
+    "frozen_set_type": "must be a frozenset",
+    "dict_type": "must be a dict",
+    "datetime_type": "must be a datetime",
+    "date_type": "must be a date",
+    "time_type": "must be a time",
+    "time_delta_type": "must be a timedelta",
+    "uuid_type": "must be a UUID",
+    "decimal_type": "must be a Decimal",
+    "finite_number": "must be finite",
+    "timezone_naive": "must be a time without time zone (pass UTC, and the zone's name as str)",
+    "missing": "is missing",
+    "missing_keyword_only_argument": "is missing",
+    "extra_forbidden": "is not a key of it",
+    "unexpected_keyword_argument": "is not a field of it",
+    "unexpected_positional_argument": "is one part too many",
+}
+_WITHOUT_VALUE: Final = frozenset({"missing", "missing_keyword_only_argument"})
+
+
+def broken_rules(error: "ValidationError", root: Term, show: Show, name: str = "") -> list[str]:
+    """One line for each broken rule. `name` is what the root is called; "" for arguments, which have their own names."""
+    found: dict[str, list[tuple[int, str, str]]] = {}
+    for detail in error.errors(include_url=False):
+        path, member_path, owner = _place(root, detail["loc"], name)
+        hidden = not show(owner)
+        got = "" if detail["type"] in _WITHOUT_VALUE else _got(detail["input"], not hidden)
+        depth = len(path)
+        found.setdefault(member_path or path, []).append((depth, f"{path} {_rule(detail, hidden)}", got))
+    return [line for lines in found.values() for line in _merged(lines)]
+
+
+def _merged(lines: list[tuple[int, str, str]]) -> Iterator[str]:
+    """The members of a union each say why not: keep those that got furthest, and say "or" between equals."""
+    deepest = max(depth for depth, _, _ in lines)
+    kept = [(text, got) for depth, text, got in lines if depth == deepest]
+    by_value: dict[str, list[str]] = {}
+    for text, got in kept:
+        by_value.setdefault(got, []).append(text)
+    for got, texts in by_value.items():
+        first, *others = texts
+        heads = [first.split(" must be ", 1)[0] + " must be " for _ in others]
+        yield (
+            first + "".join(f" or {other.removeprefix(head)}" for head, other in zip(heads, others, strict=True)) + got
+        )
+
+
+def _place(term: Term, loc: tuple[int | str, ...], name: str) -> tuple[str, str, str]:
+    """A location as a path (`tags[1]`, `page.size`, `prices['a']`), the path of the outermost union, and the argument's name."""
+    path, union = name, ""
+    here: Term | None = term
+    for step in loc:
+        if isinstance(step, str) and step.startswith(MEMBER) and here is not None and isinstance(here.shape, OneOf):
+            members = [m for m in here.shape.members if m.shape.__class__ is not None]
+            rest = [m for m in members if not _is_none(m)]
+            here, union = rest[int(step[len(MEMBER) :])], union or path
+            continue
+        if here is not None and isinstance(here.shape, OneOf):
+            rest = [m for m in here.shape.members if not _is_none(m)]
+            here = rest[0] if len(rest) == 1 else None
+        path, here = _step(path, here, step)
+    return path, union, name or (str(loc[0]) if loc else "")
+
+
+def _is_none(term: Term) -> bool:
+    return getattr(term.shape, "cls", None) is type(None)
+
+
+def _step(path: str, here: Term | None, step: int | str) -> tuple[str, Term | None]:
+    match here.shape if here is not None else None:
+        case Record(form, _, fields):
+            field = fields[step] if isinstance(step, int) and step < len(fields) else None
+            field = field or next((field for field in fields if field.name == step), None)
+            word = field.name if field is not None else str(step)
+            if form == "typeddict":
+                return f"{path}[{word!r}]", field and field.term
+            return f"{path}.{word}".lstrip("."), field and field.term
+        case ArrayOf(_, item):
+            return f"{path}[{step}]", item
+        case TupleOf(items):
+            inside = items[step] if isinstance(step, int) and step < len(items) else None
+            return f"{path}[{step}]", inside
+        case DictOf(_, value):
+            return (f"the key of {path}", None) if step == "[key]" else (f"{path}[{shown_value(step)}]", value)
+        case _:
+            return (f"the key of {path}", None) if step == "[key]" else (f"{path}[{step!r}]", None)
+
+
+def _rule(detail: "ErrorDetails", hidden: bool) -> str:
+    kind, context = detail["type"], detail.get("ctx") or {}
+    if kind in _RULES:
+        return _RULES[kind]
+    if kind == "is_instance_of":
+        name = str(context.get("class"))
+        return f"must be {'an' if name[:1] in 'AEIO' else 'a'} {name}"
+    if kind in ("too_long", "too_short"):
+        return _too_long(detail, context)
+    message = detail["msg"]
+    if kind in ("value_error", "assertion_error"):
+        # The text of a user's validator may repeat the value.
+        return "was refused by its validator" + ("" if hidden else f" ({message.split(', ', 1)[-1]})")
+    return (
+        message.replace("Input should be", "must be").replace("String should", "must").replace("Input should", "must")
+    )
+
+
+def _too_long(detail: "ErrorDetails", context: Mapping[str, Any]) -> str:
+    value: Any = detail["input"]
+    try:
+        size = len(value)
+    except TypeError:
+        size = context.get("actual_length")
+    if detail["type"] == "too_short":
+        return f"has {size} elements, at least {context.get('min_length')} are needed"
+    return (
+        f"has {size} elements, at most {context.get('max_length')} are taken "
+        "(store them and pass an id, or allow more with Annotated[..., MaxLen(n)])"
+    )
+
+
+# ---- what the encoder found
+
+_PACK: Final = msgspec.msgpack.Encoder().encode
+_PLAIN: Final = (bool, int, float, str, bytes, datetime, date, time, timedelta, UUID, Decimal)
+
+
+def unstorable(named: Mapping[str, object], show: Show, name: str = "") -> list[str]:
+    """Valid values that msgpack cannot hold, one line each: integers beyond 64 bits, subclasses of simple types, ..."""
+    return [
+        f"{path} {rule}{_got(value, show(owner))}"
+        for owner, argument in named.items()
+        for path, value, rule in _leaves(name or owner, argument)
+    ]
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, object, str]]:
+    if isinstance(value, dict):
+        mapping: dict[object, object] = value
+        for key, inner in mapping.items():
+            yield from _leaves(f"the key of {path}", key)
+            yield from _leaves(f"{path}[{shown_value(key)}]", inner)
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        named: Any = value
+        for field, inner in zip(named._fields, named, strict=True):
+            yield from _leaves(f"{path}.{field}", inner)
+    elif isinstance(value, (list, tuple)):
+        items: list[object] | tuple[object, ...] = value
+        for index, inner in enumerate(items):
+            yield from _leaves(f"{path}[{index}]", inner)
+    elif isinstance(value, (set, frozenset)):
+        members: set[object] | frozenset[object] = value
+        for inner in members:
+            yield from _leaves(f"an element of {path}", inner)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield from _leaves(f"{path}.{field.name}", getattr(value, field.name))
+    else:
+        rule = _leaf(value)
+        if rule:
+            yield path, value, rule
+
+
+def _leaf(value: object) -> str:
+    try:
+        _PACK(value)
+    except Exception as error:  # whatever the encoder raises for this value is the reason
+        if isinstance(value, int) and not isinstance(value, bool):
+            return "must fit 64 bits (-2**63 to 2**64-1)"
+        base = next((cls for cls in _PLAIN if isinstance(value, cls)), None)
+        if base is datetime and type(value) is datetime:
+            return "must lie further from year 1 and year 9999, to be stored in UTC"
+        if base is not None and type(value) is not base and not isinstance(value, enum.Enum):
+            return f"must be a plain {base.__name__}, not a subclass of it (convert it first)"
+        return f"cannot be stored ({error})"
+    return ""

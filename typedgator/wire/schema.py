@@ -1,0 +1,425 @@
+"""Schemas of a task: what may be passed and returned, as bytes.
+
+Built at registration from the annotations alone; pydantic is imported, and the validators are built, at the first call (at
+registration when the signature has constraints, so that a broken constraint is heard at import). Always strict, no switch.
+The checked value is what is sent. What may never enter here: I/O, policy, the envelope.
+"""
+
+import inspect
+import threading
+import typing
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+import msgspec
+
+from typedgator.errors import InvalidArguments, PayloadMismatch, RegistrationError, UnsupportedSignature
+from typedgator.wire.binder import Binder, Call
+from typedgator.wire.dialect import Document, document, fingerprint
+from typedgator.wire.guard import CAREFREE_BYTES, DEFAULT_PAYLOAD_BYTES, LARGEST_PAYLOAD_BYTES, too_much
+from typedgator.wire.pack import packer
+from typedgator.wire.problems import HIDDEN, broken_rules, shown_value, unstorable
+from typedgator.wire.signature import hints_of, shown_signature, signed
+from typedgator.wire.simple import NotSimple, simple
+from typedgator.wire.strict import validator
+from typedgator.wire.terms import ArrayOf, DictOf, Field, Record, Scalar, Term
+from typedgator.wire.unknown import unknown_keys
+
+if TYPE_CHECKING:
+    from pydantic_core import ValidationError
+
+__all__ = ["MAX_ITEMS", "ArgumentSchema", "ResultSchema"]
+
+MAX_ITEMS = 100
+"""A collection holds at most this many elements at enqueue, unless it is annotated with MaxLen."""
+
+_building = threading.Lock()
+_NEVER = (
+    "the value changes when it is checked again: its validator or __post_init__ must accept its own output unchanged"
+)
+
+
+class _Codec:
+    """One term in both directions: `pack(check(value))` there, `recheck(unpack(payload))` back.
+
+    `check` and `recheck` are replaced by pydantic's validators at their first use.
+    """
+
+    def __init__(self, term: Term, annotation: object, max_items: int | None) -> None:
+        self.term = term
+        self._max_items = max_items
+        self._plain = packer(term)
+        self.unpack: Callable[[bytes], Any] = msgspec.msgpack.Decoder(cast("Any", annotation), ext_hook=_no_ext).decode
+        self.pack = self._pack_proved if any(_own_code(part) for part in term.all()) else self._plain
+        self.check: Callable[[object], Any] = self._first_check
+        self.recheck: Callable[[object], Any] = self._first_recheck
+
+    def build(self) -> None:
+        """Build the validators now."""
+        with _building:
+            self.recheck = validator(self.term, None)
+            free = self._max_items is None or not any(_unbounded(part) for part in self.term.all())
+            self.check = self.recheck if free else validator(self.term, self._max_items)
+
+    def _first_check(self, value: object) -> Any:
+        self.build()
+        return self.check(value)
+
+    def _first_recheck(self, value: object) -> Any:
+        self.build()
+        return self.recheck(value)
+
+    def _pack_proved(self, value: object) -> bytes:
+        """Where the user's own code checks, run it as the worker will: what it would refuse there is refused here."""
+        payload = self._plain(value)
+        if self._plain(self.recheck(self.unpack(payload))) != payload:
+            raise ValueError(_NEVER)
+        return payload
+
+    def fits(self, default: object) -> bool:
+        """Whether a default survives the way to a worker as what it is; constraints are not looked at."""
+        try:
+            back = self.unpack(self._plain(default))
+        except Exception:  # the encoder and the user's __post_init__ may raise anything
+            return False
+        return bool(back == default) and (type(back) is type(default) or type(back) is float)
+
+
+def _no_ext(code: int, data: memoryview) -> NoReturn:
+    raise ValueError(f"an Ext of code {code} is not readable")
+
+
+def _own_code(term: Term) -> bool:
+    """Whether checking this term runs code of the user's."""
+    if isinstance(term.shape, Record) and term.shape.form in ("dataclass", "namedtuple"):
+        cls = term.shape.cls
+        return term.own_code or hasattr(cls, "__post_init__") or (issubclass(cls, tuple) and cls.__bases__ != (tuple,))
+    return term.own_code
+
+
+def _unbounded(term: Term) -> bool:
+    return isinstance(term.shape, (ArrayOf, DictOf)) and not any(
+        k in ("maxItems", "maxProperties") for k, _ in term.facets
+    )
+
+
+def _term(annotation: object, parameter: str, task: str) -> Term:
+    try:
+        return simple(annotation, parameter)
+    except NotSimple as refusal:
+        raise UnsupportedSignature(task, parameter, str(refusal)) from None
+
+
+def _codec(term: Term, annotation: object, max_items: int | None, task: str, parameter: str) -> _Codec:
+    """The codec, its validators built if there are constraints. Raises UnsupportedSignature when it cannot be made."""
+    try:
+        codec = _Codec(term, annotation, max_items)
+        if any(part.marks for part in term.all()):
+            codec.build()
+    except Exception as error:  # msgspec and pydantic have no common class for "cannot build this"
+        reason = f"cannot be built: {str(error).splitlines()[0]}"
+        raise UnsupportedSignature(task, parameter, reason) from error
+    return codec
+
+
+class ArgumentSchema:
+    """What a task takes: from a call to bytes and back. Immutable to its users, safe from every thread.
+
+    `task` is the task's name, `document` its schema in our dialect, `fingerprint` 16 hex characters that stand for it, `shown` the
+    signature as people read it.
+    """
+
+    task: str
+    fingerprint: str
+    document: Document
+    shown: str
+
+    def __init__(
+        self,
+        signature: inspect.Signature,
+        hints: Mapping[str, Any],
+        *,
+        name: str,
+        task: str,
+        max_items: int,
+        max_payload: int,
+        show_values: bool,
+    ) -> None:
+        """Use `of`."""
+        self.task = task
+        self.shown = shown_signature(name, signature, dict(hints))
+        self.max_items = max_items
+        self.max_payload = max_payload
+        self._name = name
+        self._show_values = show_values
+        self._binder = Binder(signature)
+        self._bind = self._binder.bind
+        self._split = self._binder.split
+        fields, wire_types = _fields(signature, hints, max_items, task)
+        self._secret = frozenset(field.name for field in fields if any(part.secret for part in field.term.all()))
+        term = Term(Record("arguments", dict, fields))
+        self.document = document(term)
+        self.fingerprint = fingerprint(self.document)
+        arguments: Any = typing.TypedDict("Arguments", wire_types)  # type: ignore[operator] # pyright: ignore[reportArgumentType, reportGeneralTypeIssues] # made at run time
+        self._codec = _codec(term, arguments, max_items, task, "?")
+        self._unpack, self._pack = self._codec.unpack, self._codec.pack
+        self._carefree = min(max_payload, CAREFREE_BYTES)
+
+    @classmethod
+    def of(
+        cls,
+        fn: Callable[..., object],
+        *,
+        task: str,
+        named: bool = False,
+        max_items: int = MAX_ITEMS,
+        max_payload: int = DEFAULT_PAYLOAD_BYTES,
+        show_values: bool = True,
+    ) -> "ArgumentSchema":
+        """The schema of a function's parameters.
+
+        `named`: the user gave the task its name, so a lambda or a nested function will do. `max_items` and `max_payload`
+        (bytes, at most 1 MiB) are rules of the sender; they are not in the fingerprint and a worker does not apply them.
+        `show_values` false hides argument values in errors. A default must fit its annotation: its type is checked here, its
+        constraints too when the signature has any.
+        Raises RegistrationError for a function that cannot be a task, UnsupportedSignature naming the parameter.
+        """
+        if not 0 < max_payload <= LARGEST_PAYLOAD_BYTES:
+            raise RegistrationError(
+                f"{task}: max_payload must be 1 to {LARGEST_PAYLOAD_BYTES} bytes, got {max_payload}"
+            )
+        signature, hints = signed(fn, task, named=named)
+        for parameter in signature.parameters:
+            if parameter not in hints:
+                raise UnsupportedSignature(task, parameter, f"has no annotation; name its type: `{parameter}: int`")
+        name = getattr(fn, "__name__", task)
+        return cls(
+            signature,
+            hints,
+            name=name,
+            task=task,
+            max_items=max_items,
+            max_payload=max_payload,
+            show_values=show_values,
+        )
+
+    def encode(self, args: tuple[object, ...], kwargs: Mapping[str, object], /) -> bytes:
+        """The bytes of a call: msgpack of a map by name; defaults that were not overridden are left out.
+
+        Equal calls give equal bytes. Raises InvalidArguments, which lists all that is wrong with the call, and nothing else.
+        """
+        try:
+            payload = self._pack(self._codec.check(self._bind(*args, **kwargs)))
+        except Exception as error:  # a user's validator runs in there
+            raise self._refusal(args, kwargs, error) from None
+        if len(payload) > self._carefree:
+            self._weigh(payload, args, kwargs)
+        return payload
+
+    def decode(self, payload: bytes, /, *, fingerprint: str) -> Call:
+        """The call that these bytes stand for: positional arguments and keywords. `fingerprint` is the writer's.
+
+        Bytes written under another schema are searched for keys this one does not know. Raises PayloadMismatch, and
+        nothing else, whatever the bytes are.
+        """
+        reason = too_much(payload)
+        if reason:
+            raise PayloadMismatch(f"{self.task}: the payload is refused: {reason}")
+        if fingerprint != self.fingerprint:
+            self._search(payload)
+        try:
+            return self._split(self._codec.recheck(self._unpack(payload)))
+        except (
+            Exception
+        ) as error:  # a user's validator runs in there; and a decoder may raise more than its documents say
+            raise PayloadMismatch(f"{self.task}: the payload does not fit: {self._why(error)}") from None
+
+    @staticmethod
+    def call(fn: Callable[..., object], decoded: Call, /) -> object:
+        """Call a function with what `decode` gave; of an async function, its coroutine."""
+        return fn(*decoded[0], **decoded[1])
+
+    def _shows(self, name: str) -> bool:
+        return self._show_values and name not in self._secret
+
+    def _search(self, payload: bytes) -> None:
+        try:
+            value: object = msgspec.msgpack.decode(payload, ext_hook=_no_ext)
+        except (
+            Exception
+        ) as error:  # besides MsgspecError: UnicodeDecodeError, RecursionError, TypeError of an unhashable key
+            raise PayloadMismatch(f"{self.task}: the payload is not readable ({type(error).__name__})") from None
+        unknown = list(dict.fromkeys(unknown_keys(self._codec.term, value)))
+        if unknown:
+            raise PayloadMismatch(
+                f"{self.task}: the payload was written for another version of the task: it carries {', '.join(unknown[:5])}, "
+                "which this version does not take"
+            )
+
+    def _why(self, error: Exception) -> str:
+        """A refusal at the worker, without values: it is stored and logged."""
+        if type(error).__name__ == "ValidationError" and hasattr(error, "errors"):
+            return "; ".join(broken_rules(cast("ValidationError", error), self._codec.term, lambda name: False)[:5])
+        if isinstance(error, msgspec.MsgspecError) and not self._secret:
+            return str(error)
+        return type(error).__name__
+
+    # ---- refusals: none of this runs for a call that is right
+
+    def _refusal(self, args: tuple[object, ...], kwargs: Mapping[str, object], error: Exception) -> InvalidArguments:
+        bound = self._binder.explain(args, kwargs)
+        problems = list(bound.problems)
+        problems += [line for line in self._broken(bound.named) if line not in problems]
+        misfit = bool(bound.problems)
+        if not problems:
+            problems = [f"a validator raised {type(error).__name__}"]
+        return self._invalid(args, kwargs, problems, signature=misfit or len(problems) > 1)
+
+    def _broken(self, named: dict[str, object]) -> list[str]:
+        try:
+            checked = self._codec.check(named)
+        except Exception as error:  # the user's validators again
+            if type(error).__name__ == "ValidationError" and hasattr(error, "errors"):
+                return broken_rules(cast("ValidationError", error), self._codec.term, self._shows)
+            return [f"a validator raised {self._told(error)}"]
+        try:
+            self._pack(checked)
+        except Exception as error:  # whatever the encoder raises is the reason
+            return unstorable(checked, self._shows) or [
+                str(error) if isinstance(error, ValueError) and str(error) == _NEVER else self._told(error)
+            ]
+        return []
+
+    def _told(self, error: Exception) -> str:
+        hide = self._secret or not self._show_values
+        return type(error).__name__ if hide else f"{type(error).__name__}: {error}"
+
+    def _weigh(self, payload: bytes, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        size = len(payload)
+        problem = ""
+        if size > self.max_payload:
+            sizes = {name: len(msgspec.msgpack.encode(value)) for name, value in self._bind(*args, **kwargs).items()}
+            widest = max(sizes, key=lambda name: sizes[name])
+            problem = (
+                f"the arguments take {size} bytes, at most {self.max_payload} are taken; "
+                f"{widest} alone takes {sizes[widest]}: store it and pass its id"
+            )
+        elif reason := too_much(payload):
+            problem = f"the payload would not be read by a worker: {reason}; store the data and pass its id"
+        if problem:
+            raise self._invalid(args, kwargs, [problem], signature=False)
+
+    def _invalid(
+        self, args: tuple[object, ...], kwargs: Mapping[str, object], problems: list[str], *, signature: bool
+    ) -> InvalidArguments:
+        call = f"{self._name}({self._said(args, kwargs)})"
+        return InvalidArguments(self.task, call, problems, signature=self.shown if signature else "")
+
+    def _said(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> str:
+        """The arguments as the caller gave them, shortened, under their names."""
+        given: list[tuple[str, object, str]] = []
+        positions = [p for p in self._binder.parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        star = next((p.name for p in self._binder.parameters if p.kind is p.VAR_POSITIONAL), "")
+        for index, value in enumerate(args):
+            parameter = positions[index] if index < len(positions) else None
+            owner = parameter.name if parameter is not None else star
+            spelled = parameter is not None and parameter.kind is not parameter.POSITIONAL_ONLY
+            given.append((f"{owner}=" if spelled else "", value, owner))
+        given += [(f"{name}=", value, str(name)) for name, value in kwargs.items()]
+        texts = [label + (shown_value(value) if self._shows(owner) else HIDDEN) for label, value, owner in given]
+        most = 20
+        return ", ".join(texts[:most]) + (", …" if len(texts) > most else "")
+
+
+def _fields(
+    signature: inspect.Signature, hints: Mapping[str, Any], max_items: int, task: str
+) -> tuple[tuple[Field, ...], dict[str, Any]]:
+    """The arguments' terms by name, and the types their decoder reads. Checks the defaults."""
+    fields: list[Field] = []
+    wire_types: dict[str, Any] = {}
+    for parameter in signature.parameters.values():
+        name, hint = parameter.name, hints[parameter.name]
+        term = _term(hint, name, task)
+        required = parameter.default is parameter.empty
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            term, hint, required = Term(ArrayOf(tuple, term)), tuple[hint, ...], False
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            term, hint, required = Term(DictOf(Term(Scalar(str)), term)), dict[str, hint], False
+        codec = _codec(term, hint, max_items, task, name)
+        if parameter.default is not parameter.empty:
+            _check_default(codec, parameter.default, task, name)
+        fields.append(Field(name, term, required))
+        wire_types[name] = hint if required else typing.NotRequired[hint]
+    return tuple(fields), wire_types
+
+
+def _check_default(codec: _Codec, default: object, task: str, name: str) -> None:
+    broken: list[str] = []
+    if not codec.fits(default):
+        broken = ["is of another type"]
+    elif any(part.marks for part in codec.term.all()):
+        try:
+            codec.recheck(default)
+        except Exception as error:  # the user's validators run in there
+            if type(error).__name__ != "ValidationError" or not hasattr(error, "errors"):
+                broken = [f"makes its validator raise {type(error).__name__}"]
+            else:
+                broken = broken_rules(cast("ValidationError", error), codec.term, lambda owner: True, "it")
+    if broken:
+        raise UnsupportedSignature(
+            task, name, f"has a default that breaks its own annotation: {shown_value(default)} ({'; '.join(broken)})"
+        )
+
+
+class ResultSchema:
+    """What a task returns: from a value to bytes and back. Of an async task, what awaiting it gives."""
+
+    task: str
+    fingerprint: str
+    document: Document
+
+    def __init__(self, annotation: object, *, task: str) -> None:
+        """Use `of`."""
+        self.task = task
+        term = _term(annotation, "return", task)
+        self._codec = _codec(term, annotation, None, task, "return")
+        self._hidden = any(part.secret for part in term.all())
+        self.document = document(term)
+        self.fingerprint = fingerprint(self.document)
+
+    @classmethod
+    def of(cls, fn: Callable[..., object], *, task: str) -> "ResultSchema":
+        """The schema of a function's result. Raises UnsupportedSignature with the parameter "return"."""
+        hints = hints_of(fn, task)
+        if "return" not in hints:
+            raise UnsupportedSignature(task, "return", "has no annotation; name its type: `-> None`")
+        return cls(hints["return"], task=task)
+
+    def encode(self, value: object, /) -> bytes:
+        """The bytes of a result. Raises PayloadMismatch when it is not what the task promised, or over 1 MiB."""
+        codec = self._codec
+        try:
+            payload = codec.pack(codec.check(value))
+        except Exception as error:  # a user's validator runs in there
+            raise PayloadMismatch(f"{self.task}: {'; '.join(self._broken(value, error))}") from None
+        if len(payload) > CAREFREE_BYTES:
+            reason = too_much(payload)
+            if reason:
+                raise PayloadMismatch(f"{self.task}: the result cannot be stored: {reason}; store it and return its id")
+        return payload
+
+    def decode(self, payload: bytes, /) -> object:
+        """The result that these bytes stand for. Raises PayloadMismatch, and nothing else, whatever the bytes are."""
+        reason = too_much(payload)
+        if reason:
+            raise PayloadMismatch(f"{self.task}: the result is refused: {reason}")
+        try:
+            return self._codec.recheck(self._codec.unpack(payload))
+        except Exception as error:  # a user's validator runs in there; a decoder may raise more than its documents say
+            why = "; ".join(self._broken(None, error)) if hasattr(error, "errors") else str(error)
+            raise PayloadMismatch(f"{self.task}: the stored result does not fit: {why}") from None
+
+    def _broken(self, value: object, error: Exception) -> list[str]:
+        if type(error).__name__ == "ValidationError" and hasattr(error, "errors"):
+            return broken_rules(cast("ValidationError", error), self._codec.term, lambda name: False, "result")
+        return unstorable({"": value}, lambda name: False, "result") or [f"result cannot be stored ({error})"]

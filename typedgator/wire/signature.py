@@ -1,0 +1,135 @@
+"""Functions that can be tasks: plain ones, at module level, whose parameters and result are annotated.
+
+Everything else is refused here with one sentence that says why and what to do.
+"""
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from typedgator.errors import RegistrationError, UnsupportedSignature
+from typedgator.wire.simple import name_of
+
+__all__ = ["Signed", "hints_of", "shown_signature", "signed"]
+
+
+class Signed(NamedTuple):
+    """A function's signature and its annotations, resolved; `return` among them if given."""
+
+    signature: inspect.Signature
+    hints: dict[str, Any]
+
+
+def signed(fn: Callable[..., object], task: str, *, named: bool) -> Signed:
+    """What a task's function says of itself. `named`: the user gave the task its name. Raises RegistrationError."""
+    why = _no_task(fn, named)
+    if why:
+        raise RegistrationError(f"{task} cannot be a task: it is {why}")
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError) as error:
+        raise RegistrationError(f"{task} cannot be a task: its signature cannot be read ({error})") from error
+    if _is_method(fn, signature):
+        raise RegistrationError(
+            f"{task} cannot be a task: it is a method, and `{next(iter(signature.parameters))}` cannot be queued; "
+            "write a function that takes what it needs"
+        )
+    return Signed(signature, hints_of(fn, task))
+
+
+def _no_task(fn: Any, named: bool) -> str:
+    """Why this cannot be a task; "" when it can."""
+    name = getattr(fn, "__qualname__", "")
+    code = inspect.unwrap(fn) if callable(fn) else fn
+    checks: tuple[tuple[bool, str], ...] = (
+        (not callable(fn), f"not a function ({type(fn).__name__})"),
+        (inspect.isclass(fn), "a class; register a function"),
+        (
+            inspect.ismethod(fn),
+            "a method of an object, which cannot be queued; write a function that takes what it needs",
+        ),
+        (inspect.isasyncgenfunction(code), "an async generator; return a list"),
+        (inspect.isgeneratorfunction(code), "a generator; return a list"),
+        (
+            bool(typing.get_overloads(fn)) if inspect.isfunction(fn) else False,
+            "overloaded; register one function for each signature",
+        ),
+        (
+            "<lambda>" in name and not named,
+            "a lambda, which has no name to be found by; write a `def`, or give it name=...",
+        ),
+        (
+            "<locals>" in name and not named,
+            "defined inside a function, where a worker cannot find it; move it to module level, or give it name=...",
+        ),
+        (not inspect.isroutine(fn) and not named, "an object without a name; write a `def`, or give it name=..."),
+    )
+    return next((why for wrong, why in checks if wrong), "")
+
+
+def _is_method(fn: Any, signature: inspect.Signature) -> bool:
+    first = next(iter(signature.parameters.values()), None)
+    return (
+        first is not None
+        and first.name in ("self", "cls")
+        and first.annotation is first.empty
+        and "." in getattr(fn, "__qualname__", "").rpartition("<locals>.")[2]
+    )
+
+
+def hints_of(fn: Any, task: str) -> dict[str, Any]:
+    """The annotations of a function, resolved. Raises UnsupportedSignature naming the parameter that cannot be."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    source = fn if inspect.isroutine(fn) or inspect.isfunction(fn) else type(fn).__call__
+    try:
+        return typing.get_type_hints(source, include_extras=True)
+    except Exception as error:  # evaluating the user's annotations may raise anything
+        raise _unresolved(source, task, error) from error
+
+
+def _unresolved(source: Any, task: str, error: Exception) -> UnsupportedSignature:
+    missing = error.name if isinstance(error, NameError) else None
+    annotations: dict[str, object] = getattr(source, "__annotations__", {}) if missing is None else _texts(source)
+    guilty = next((name for name, text in annotations.items() if missing and missing in str(text)), "?")
+    if missing:
+        why = f"names {missing!r}, which does not exist at run time; import it at module level, not under TYPE_CHECKING"
+    else:
+        why = f"has an annotation that cannot be read ({type(error).__name__}: {error}); write the type itself"
+    return UnsupportedSignature(task, guilty, why)
+
+
+def _texts(source: Any) -> dict[str, object]:
+    try:
+        return dict(source.__annotations__)
+    except NameError:  # from Python 3.14 on, annotations are evaluated when they are read
+        import annotationlib  # type: ignore[import-not-found,unused-ignore] # pyright: ignore[reportMissingImports]
+
+        return dict(annotationlib.get_annotations(source, format=annotationlib.Format.STRING))
+
+
+_LONGEST_DEFAULT: Final = 40
+
+
+def shown_signature(name: str, signature: inspect.Signature, hints: dict[str, Any]) -> str:
+    """`send(user_id: int, *, urgent: bool = False) -> int`: the signature as people read it."""
+    parts: list[str] = []
+    last: Any = None
+    for parameter in signature.parameters.values():
+        if last is parameter.POSITIONAL_ONLY and parameter.kind is not last:
+            parts.append("/")
+        if parameter.kind is parameter.KEYWORD_ONLY and last not in (parameter.VAR_POSITIONAL, parameter.KEYWORD_ONLY):
+            parts.append("*")
+        last = parameter.kind
+        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        text = f"{stars}{parameter.name}: {name_of(hints[parameter.name])}"
+        if parameter.default is not parameter.empty:
+            default = repr(parameter.default)
+            text += f" = {default if len(default) <= _LONGEST_DEFAULT else '...'}"
+        parts.append(text)
+    if last is inspect.Parameter.POSITIONAL_ONLY:
+        parts.append("/")
+    result = f" -> {name_of(hints['return'])}" if "return" in hints else ""
+    return f"{name}({', '.join(parts)}){result}"

@@ -1,0 +1,184 @@
+"""Terms: a simple type, taken apart. What the walk of an annotation gives, and all that schema, validator, unknown-key walk
+and test strategies are made from.
+
+Data only: nothing here validates, and no annotation is looked at twice.
+"""
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Final, Literal, TypeAlias
+from uuid import UUID
+
+__all__ = [
+    "SCALARS",
+    "ArrayOf",
+    "DictOf",
+    "EnumOf",
+    "Field",
+    "LiteralOf",
+    "OneOf",
+    "Record",
+    "Scalar",
+    "Secret",
+    "Shape",
+    "Term",
+    "TupleOf",
+    "hashable",
+    "wire_kinds",
+]
+
+SCALARS: Final[frozenset[type]] = frozenset(
+    {type(None), bool, int, float, str, bytes, date, datetime, time, timedelta, UUID, Decimal}
+)
+
+
+class Secret:
+    """A mark for a value that is never shown in an error: `Annotated[str, Secret]`. The whole argument is hidden."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """One of SCALARS."""
+
+    cls: type
+
+
+@dataclass(frozen=True, slots=True)
+class EnumOf:
+    """An Enum whose values are all str or all int."""
+
+    cls: type[enum.Enum]
+
+
+@dataclass(frozen=True, slots=True)
+class LiteralOf:
+    """Some values of str, int, bool and None."""
+
+    values: tuple[str | int | bool | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayOf:
+    """`list[T]`, `set[T]`, `frozenset[T]` or `tuple[T, ...]`."""
+
+    cls: type
+    item: "Term"
+
+
+@dataclass(frozen=True, slots=True)
+class TupleOf:
+    """`tuple[A, B]`: fixed length."""
+
+    items: tuple["Term", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DictOf:
+    """`dict[K, V]`."""
+
+    key: "Term"
+    value: "Term"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One named part of a Record."""
+
+    name: str
+    term: "Term"
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A value type with named parts, or the arguments of a task (then `cls` is `dict`)."""
+
+    form: Literal["arguments", "typeddict", "dataclass", "namedtuple"]
+    cls: type
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A union; no two members look alike on the wire."""
+
+    members: tuple["Term", ...]
+
+
+Shape: TypeAlias = Scalar | EnumOf | LiteralOf | ArrayOf | TupleOf | DictOf | Record | OneOf
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A shape and its constraints.
+
+    `marks` are the constraint objects as the user wrote them, flattened, for pydantic; `facets` the same in our dialect
+    (`minimum`, `maxItems`, `x-validator`, ...). `own_code` is true when they run code of the user's.
+    """
+
+    shape: Shape
+    marks: tuple[object, ...] = ()
+    facets: tuple[tuple[str, object], ...] = ()
+    own_code: bool = False
+    secret: bool = False
+
+    def parts(self) -> Sequence["Term"]:
+        """The terms directly inside this one."""
+        match self.shape:
+            case ArrayOf(_, item):
+                return (item,)
+            case TupleOf(items) | OneOf(items):
+                return items
+            case DictOf(key, value):
+                return (key, value)
+            case Record(_, _, fields):
+                return tuple(field.term for field in fields)
+            case Scalar() | EnumOf() | LiteralOf():
+                return ()
+
+    def all(self) -> Iterator["Term"]:
+        """This term and every term inside it."""
+        yield self
+        for part in self.parts():
+            yield from part.all()
+
+
+def wire_kinds(term: Term) -> set[str]:
+    """What a reader of the bytes may see there: null, boolean, integer, number, string, array or map.
+
+    `bytes`, dates and times count as strings: they share a kind with `str`, and a union of them could not be told apart.
+    """
+    match term.shape:
+        case Scalar(cls):
+            named = {type(None): "null", bool: "boolean", int: "integer", float: "number"}
+            return {named.get(cls, "string")}
+        case EnumOf(cls):
+            return {"string" if all(isinstance(member.value, str) for member in cls) else "integer"}
+        case LiteralOf(values):
+            named = {type(None): "null", bool: "boolean", int: "integer", str: "string"}
+            return {named[type(value)] for value in values}
+        case ArrayOf() | TupleOf():
+            return {"array"}
+        case DictOf():
+            return {"map"}
+        case Record(form, _, _):
+            return {"array" if form == "namedtuple" else "map"}
+        case OneOf(members):
+            return {kind for member in members for kind in wire_kinds(member)}
+
+
+def hashable(term: Term) -> bool:
+    """Whether every value of this term can stand in a set."""
+    match term.shape:
+        case ArrayOf(cls, item):
+            return cls in (tuple, frozenset) and hashable(item)
+        case DictOf():
+            return False
+        case Record(form, cls, fields):
+            hashed = form == "namedtuple" or (form == "dataclass" and cls.__hash__ is not None)
+            return hashed and all(hashable(field.term) for field in fields)
+        case Scalar() | EnumOf() | LiteralOf() | TupleOf() | OneOf():
+            return all(hashable(part) for part in term.parts())
