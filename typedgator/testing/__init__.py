@@ -1,4 +1,4 @@
-"""What others test with: a clock to move, and the suite that proves a backend. Nothing here is needed to run typedgator.
+"""What others test with: a clock to move, and the suite that proves a backend. typedgator itself never needs it.
 
 `typedgator.testing.clock` needs nothing; `typedgator.testing.contract` needs pytest and hypothesis.
 """
