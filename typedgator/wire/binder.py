@@ -1,4 +1,4 @@
-"""The binder: a call's positional and keyword arguments to a dict by name, and back to a call, both compiled once per task.
+"""The binder: a call to a dict of arguments by name, and back to a call, both compiled once per task.
 
 CPython itself does the binding: a `def` with the task's own parameters is compiled, whose body builds the dict.
 Defaults that were not overridden stay out, so a new optional parameter is not sent to workers that do not know it.
@@ -27,8 +27,8 @@ class Binder:
     """Binds calls of one signature.
 
     `bind(*args, **kwargs)` gives the dict by name and raises TypeError when the call does not fit; extra positional
-    arguments stand in it under the name of `*args`, extra keywords under that of `**kwargs`. `split` turns such a dict back
-    into a call.
+    arguments stand in it under the name of `*args`, extra keywords under that of `**kwargs`. `split` turns such a
+    dict back into a call.
     """
 
     def __init__(self, signature: inspect.Signature) -> None:

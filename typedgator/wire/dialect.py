@@ -1,8 +1,9 @@
 """Our own JSON Schema dialect: a Term as a document, and the document's fingerprint.
 
-The document is what `schema check` compares and what a stored job was written under, so it must not depend on a library's
-version; it keeps apart what pydantic's JSON Schema merges (`Decimal` and `str`, `dict[int, V]` and `dict[str, V]`). Two types have
-one document exactly where their bytes are the same. Titles, defaults and the order of parameters are not in it.
+The document is what `schema check` compares and what a stored job was written under, so it must not depend on a
+library's version; it keeps apart what pydantic's JSON Schema merges (`Decimal` and `str`, `dict[int, V]` and
+`dict[str, V]`). Types whose bytes are the same have the same document. Titles, defaults and the order of parameters
+are not in it.
 """
 
 import hashlib

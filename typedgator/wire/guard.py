@@ -1,8 +1,8 @@
 """Limits that are checked on the bytes, before anything decodes them: size, nesting, number of values.
 
-A byte can make an object of a hundred bytes (an empty array, an empty map), and deep nesting exhausts the decoder's stack, so a
-payload that is small enough to be stored is not yet small enough to be read. What typed decoders bound by type is not
-checked again; small payloads cannot do harm and pass for the price of two comparisons.
+A byte can make an object of a hundred bytes (an empty array, an empty map), and deep nesting exhausts the decoder's
+stack, so a payload that is small enough to be stored is not yet small enough to be read. Small payloads cannot do harm
+and pass for the price of a comparison.
 """
 
 import re
@@ -26,16 +26,17 @@ _SINGLES: Final = re.compile(rb"[\x00-\x7f\xa0\xc0\xc2\xc3\xe0-\xff]+")  # value
 
 # First byte -> how many bytes the value takes in all; or how many bytes after it hold a length.
 _FIXED: Final[dict[int, int]] = {
-    **{0xA0 + n: 1 + n for n in range(32)},
-    **{0xCA: 5, 0xCB: 9, 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9},
-    **{0xD4: 3, 0xD5: 4, 0xD6: 6, 0xD7: 10, 0xD8: 18},
+    **{0xA0 + n: 1 + n for n in range(32)},  # str
+    **dict(zip(range(0xCA, 0xD4), (5, 9, 2, 3, 5, 9, 2, 3, 5, 9), strict=True)),  # float, unsigned, signed
+    **dict(zip(range(0xD4, 0xD9), (3, 4, 6, 10, 18), strict=True)),  # ext
 }
 _LONG: Final[dict[int, tuple[int, int]]] = {  # -> bytes of length, bytes besides them
-    **{0xC4: (1, 2), 0xC5: (2, 3), 0xC6: (4, 5), 0xC7: (1, 3), 0xC8: (2, 4), 0xC9: (4, 6)},
-    **{0xD9: (1, 2), 0xDA: (2, 3), 0xDB: (4, 5)},
+    **dict(zip(range(0xC4, 0xC7), ((1, 2), (2, 3), (4, 5)), strict=True)),  # bin
+    **dict(zip(range(0xC7, 0xCA), ((1, 3), (2, 4), (4, 6)), strict=True)),  # ext
+    **dict(zip(range(0xD9, 0xDC), ((1, 2), (2, 3), (4, 5)), strict=True)),  # str
 }
 _CONTAINERS: Final[dict[int, tuple[int, int]]] = {  # -> bytes of length, values for each item
-    **{0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)},
+    **dict(zip(range(0xDC, 0xE0), ((2, 1), (4, 1), (2, 2), (4, 2)), strict=True)),
 }
 
 
@@ -58,12 +59,10 @@ def _scan(payload: bytes) -> str:
     at, size, weight = 0, len(payload), 0
     left: list[int] = []  # how many values each open container still expects
     expected = 1
-    while True:
-        while not expected:
-            if not left:
-                return ""
+    while weight <= _HEAVIEST:
+        while not expected and left:
             expected = left.pop()
-        if at >= size:
+        if not expected or at >= size:
             return ""
         singles = _SINGLES.match(payload, at)
         if singles is not None:
@@ -71,34 +70,31 @@ def _scan(payload: bytes) -> str:
             at += found
             expected -= found
             weight += found
-            if weight > _HEAVIEST:
-                return _TOO_MANY
             continue
         expected -= 1
         weight += 1
-        first = payload[at]
-        if first in _FIXED:
-            at += _FIXED[first]
-        elif first in _LONG:
-            digits, besides = _LONG[first]
-            at += int.from_bytes(payload[at + 1 : at + 1 + digits], "big") + besides
-        elif first == 0xC1:
-            return ""
-        else:
-            if first < 0xA0:
-                inside = (first & 0x0F) << (first < 0x90)
-                at += 1
-            else:
-                digits, each = _CONTAINERS[first]
-                inside = int.from_bytes(payload[at + 1 : at + 1 + digits], "big") * each
-                at += 1 + digits
+        step, inside = _value(payload, at)
+        at += step
+        if inside is not None:
             left.append(expected)
             expected = inside
             weight += _CONTAINER_WEIGHT
             if len(left) > DEEPEST:
                 return f"it is nested deeper than {DEEPEST} levels"
-        if weight > _HEAVIEST:
-            return _TOO_MANY
+    return "it holds too many values to be read at once"
 
 
-_TOO_MANY: Final = "it holds too many values to be read at once"
+def _value(payload: bytes, at: int) -> tuple[int, int | None]:
+    """How many bytes the value (of a container: its head) that starts here takes; how many values a container holds."""
+    first = payload[at]
+    if first in _FIXED:
+        return _FIXED[first], None
+    if first in _LONG:
+        digits, besides = _LONG[first]
+        return int.from_bytes(payload[at + 1 : at + 1 + digits], "big") + besides, None
+    if first in _CONTAINERS:
+        digits, each = _CONTAINERS[first]
+        return 1 + digits, int.from_bytes(payload[at + 1 : at + 1 + digits], "big") * each
+    if first < 0xA0:
+        return 1, (first & 0x0F) << (first < 0x90)
+    return len(payload), None  # 0xC1 is never used: the decoder stops here

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from typedgator.wire.terms import ArrayOf, DictOf, Scalar, Secret, Shape, Term
 
-__all__ = ["MarkRefused", "Marks", "bounded", "read_marks"]
+__all__ = ["MarkRefused", "Marks", "bounded", "constraints", "read_marks"]
 
 
 class MarkRefused(Exception):
@@ -158,6 +158,12 @@ def _length(shape: Shape, name: str) -> str:
     if isinstance(shape, DictOf):
         return f"{low}Properties"
     raise MarkRefused(f"cannot be constrained with {name}")
+
+
+def constraints(term: Term) -> dict[str, Any]:
+    """A term's constraints as they were written, by pydantic's names: `gt`, `max_length`, `pattern`, ..."""
+    said = {name: value for mark in term.marks for name, value in _settings(mark)}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def bounded(term: Term) -> bool:

@@ -1,8 +1,12 @@
-"""Checked values to bytes, so that equal calls give equal bytes: sets and dicts are written in the order of their packed keys.
+"""Checked values to bytes and back to their types.
+
+Equal calls give equal bytes: sets and dicts are written in a fixed order.
 
 What arrives is therefore equal to what was passed, but a dict's order of insertion is not kept.
 """
 
+import types
+import typing
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
@@ -11,9 +15,9 @@ from uuid import UUID
 
 import msgspec
 
-from typedgator.wire.terms import ArrayOf, DictOf, LiteralOf, OneOf, Record, Scalar, Term, TupleOf
+from typedgator.wire.terms import ArrayOf, DictOf, EnumOf, LiteralOf, OneOf, Record, Scalar, Term, TupleOf
 
-__all__ = ["packer"]
+__all__ = ["packer", "wire_type"]
 
 _Arrange: TypeAlias = Callable[[Any], object]
 
@@ -24,13 +28,41 @@ _TOTALLY_ORDERED: Final = frozenset({int, str, bytes, date, timedelta, UUID, Dec
 
 
 def packer(term: Term) -> Callable[[object], bytes]:
-    """A function that writes checked values of this term. It raises TypeError, ValueError or OverflowError on what msgpack cannot hold."""
+    """A function that writes checked values of this term.
+
+    It raises TypeError, ValueError or OverflowError on what msgpack cannot hold.
+    """
     if all(_orderly(part) for part in term.all()):
         return _sorted
     arrange = _arranged(term)
     if arrange is None:
         return _as_is
     return lambda value: _as_is(arrange(value))
+
+
+def wire_type(term: Term) -> Any:
+    """The type that msgspec decodes bytes of this term by: no constraints, no aliases. A type made at run time: Any."""
+    match term.shape:
+        case ArrayOf(cls, item):
+            return types.GenericAlias(cls, (wire_type(item), ...) if cls is tuple else (wire_type(item),))
+        case TupleOf(items):
+            return types.GenericAlias(tuple, tuple(wire_type(item) for item in items))
+        case DictOf(key, value):
+            return types.GenericAlias(dict, (wire_type(key), wire_type(value)))
+        case LiteralOf(values):
+            return typing.Literal[values]
+        case OneOf(members):
+            return typing.Union[tuple(wire_type(member) for member in members)]  # noqa: UP007 # made at run time
+        case Record("arguments", _, fields):
+            typed_dict: Any = typing.TypedDict
+            not_required: Any = typing.NotRequired
+            parts = {field.name: (wire_type(field.term), field.required) for field in fields}
+            return typed_dict(
+                "Arguments",
+                {name: part if required else not_required[part] for name, (part, required) in parts.items()},
+            )
+        case Scalar(cls) | EnumOf(cls) | Record(_, cls, _):
+            return cls
 
 
 def _orderly(term: Term) -> bool:

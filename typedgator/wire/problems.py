@@ -34,10 +34,7 @@ def shown_value(value: object) -> str:
     """`repr`, at most 60 characters, and never an error."""
     try:
         # Only a prefix is turned into text: an argument may be a hundred megabytes long.
-        if isinstance(value, (str, bytes)):
-            text = repr(value[: _WIDEST + 1])
-        else:
-            text = _SHORT.repr(value)
+        text = repr(value[: _WIDEST + 1]) if isinstance(value, (str, bytes)) else _SHORT.repr(value)
     except Exception:  # a __repr__ is the user's code
         return f"<{type(value).__name__}>"
     text = " ".join(text.split())
@@ -80,11 +77,11 @@ _RULES: Final[dict[str, str]] = {
     "unexpected_keyword_argument": "is not a field of it",
     "unexpected_positional_argument": "is one part too many",
 }
-_WITHOUT_VALUE: Final = frozenset({"missing", "missing_keyword_only_argument"})
+_WITHOUT_VALUE: Final = frozenset({"missing", "missing_keyword_only_argument", "too_long", "too_short"})
 
 
 def broken_rules(error: "ValidationError", root: Term, show: Show, name: str = "") -> list[str]:
-    """One line for each broken rule. `name` is what the root is called; "" for arguments, which have their own names."""
+    """One line for each broken rule. `name` is what the root is called, "" for arguments: they have their own names."""
     found: dict[str, list[tuple[int, str, str]]] = {}
     for detail in error.errors(include_url=False):
         path, member_path, owner = _place(root, detail["loc"], name)
@@ -111,17 +108,16 @@ def _merged(lines: list[tuple[int, str, str]]) -> Iterator[str]:
 
 
 def _place(term: Term, loc: tuple[int | str, ...], name: str) -> tuple[str, str, str]:
-    """A location as a path (`tags[1]`, `page.size`, `prices['a']`), the path of the outermost union, and the argument's name."""
+    """A location as a path (`tags[1]`, `page.size`), the path of the outermost union, and the argument's name."""
     path, union = name, ""
     here: Term | None = term
     for step in loc:
         if isinstance(step, str) and step.startswith(MEMBER) and here is not None and isinstance(here.shape, OneOf):
-            members = [m for m in here.shape.members if m.shape.__class__ is not None]
-            rest = [m for m in members if not _is_none(m)]
+            rest = [member for member in here.shape.members if not _is_none(member)]
             here, union = rest[int(step[len(MEMBER) :])], union or path
             continue
         if here is not None and isinstance(here.shape, OneOf):
-            rest = [m for m in here.shape.members if not _is_none(m)]
+            rest = [member for member in here.shape.members if not _is_none(member)]
             here = rest[0] if len(rest) == 1 else None
         path, here = _step(path, here, step)
     return path, union, name or (str(loc[0]) if loc else "")
@@ -134,12 +130,11 @@ def _is_none(term: Term) -> bool:
 def _step(path: str, here: Term | None, step: int | str) -> tuple[str, Term | None]:
     match here.shape if here is not None else None:
         case Record(form, _, fields):
-            field = fields[step] if isinstance(step, int) and step < len(fields) else None
-            field = field or next((field for field in fields if field.name == step), None)
-            word = field.name if field is not None else str(step)
+            field = next((f for i, f in enumerate(fields) if step in (i, f.name)), None)
+            inner, word = (None, str(step)) if field is None else (field.term, field.name)
             if form == "typeddict":
-                return f"{path}[{word!r}]", field and field.term
-            return f"{path}.{word}".lstrip("."), field and field.term
+                return f"{path}[{word!r}]", inner
+            return f"{path}.{word}".lstrip("."), inner
         case ArrayOf(_, item):
             return f"{path}[{step}]", item
         case TupleOf(items):
@@ -171,10 +166,7 @@ def _rule(detail: "ErrorDetails", hidden: bool) -> str:
 
 def _too_long(detail: "ErrorDetails", context: Mapping[str, Any]) -> str:
     value: Any = detail["input"]
-    try:
-        size = len(value)
-    except TypeError:
-        size = context.get("actual_length")
+    size: object = len(value) if hasattr(value, "__len__") else context.get("actual_length")
     if detail["type"] == "too_short":
         return f"has {size} elements, at least {context.get('min_length')} are needed"
     return (
@@ -198,37 +190,39 @@ def unstorable(named: Mapping[str, object], show: Show, name: str = "") -> list[
     ]
 
 
-def _leaves(path: str, value: Any) -> Iterator[tuple[str, object, str]]:
+def _leaves(path: str, value: object) -> Iterator[tuple[str, object, str]]:
+    whole = True
+    for inner_path, inner in _inside(path, value):
+        whole = False
+        yield from _leaves(inner_path, inner)
+    rule = _leaf(value) if whole else ""
+    if rule:
+        yield path, value, rule
+
+
+def _inside(path: str, value: object) -> Iterator[tuple[str, object]]:
+    """The parts of a collection or record, with their paths."""
+    holder: Any = value
     if isinstance(value, dict):
-        mapping: dict[object, object] = value
-        for key, inner in mapping.items():
-            yield from _leaves(f"the key of {path}", key)
-            yield from _leaves(f"{path}[{shown_value(key)}]", inner)
-    elif isinstance(value, tuple) and hasattr(value, "_fields"):
-        named: Any = value
-        for field, inner in zip(named._fields, named, strict=True):
-            yield from _leaves(f"{path}.{field}", inner)
+        for key, inner in holder.items():
+            yield f"the key of {path}", key
+            yield f"{path}[{shown_value(key)}]", inner
+    elif isinstance(value, tuple) and hasattr(holder, "_fields"):
+        yield from ((f"{path}.{name}", inner) for name, inner in zip(holder._fields, holder, strict=True))
     elif isinstance(value, (list, tuple)):
-        items: list[object] | tuple[object, ...] = value
-        for index, inner in enumerate(items):
-            yield from _leaves(f"{path}[{index}]", inner)
+        yield from ((f"{path}[{index}]", inner) for index, inner in enumerate(holder))
     elif isinstance(value, (set, frozenset)):
-        members: set[object] | frozenset[object] = value
-        for inner in members:
-            yield from _leaves(f"an element of {path}", inner)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for field in dataclasses.fields(value):
-            yield from _leaves(f"{path}.{field.name}", getattr(value, field.name))
-    else:
-        rule = _leaf(value)
-        if rule:
-            yield path, value, rule
+        yield from ((f"an element of {path}", inner) for inner in holder)
+    elif dataclasses.is_dataclass(value):
+        yield from ((f"{path}.{field.name}", getattr(value, field.name)) for field in dataclasses.fields(value))
 
 
 def _leaf(value: object) -> str:
     try:
         _PACK(value)
     except Exception as error:  # whatever the encoder raises for this value is the reason
+        if isinstance(error, UnicodeEncodeError):
+            return _RULES["string_unicode"]
         if isinstance(value, int) and not isinstance(value, bool):
             return "must fit 64 bits (-2**63 to 2**64-1)"
         base = next((cls for cls in _PLAIN if isinstance(value, cls)), None)

@@ -1,13 +1,12 @@
 """Schemas of a task: what may be passed and returned, as bytes.
 
-Built at registration from the annotations alone; pydantic is imported, and the validators are built, at the first call (at
-registration when the signature has constraints, so that a broken constraint is heard at import). Always strict, no switch.
-The checked value is what is sent. What may never enter here: I/O, policy, the envelope.
+Built at registration from the annotations alone; pydantic is imported, and the validators are built, at the first call
+(at registration when the signature has constraints, so that a broken constraint is heard at import). Always strict, no
+switch. The checked value is what is sent. What may never enter here: I/O, policy, the envelope.
 """
 
 import inspect
 import threading
-import typing
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -17,7 +16,7 @@ from typedgator.errors import InvalidArguments, PayloadMismatch, RegistrationErr
 from typedgator.wire.binder import Binder, Call
 from typedgator.wire.dialect import Document, document, fingerprint
 from typedgator.wire.guard import CAREFREE_BYTES, DEFAULT_PAYLOAD_BYTES, LARGEST_PAYLOAD_BYTES, too_much
-from typedgator.wire.pack import packer
+from typedgator.wire.pack import packer, wire_type
 from typedgator.wire.problems import HIDDEN, broken_rules, shown_value, unstorable
 from typedgator.wire.signature import hints_of, shown_signature, signed
 from typedgator.wire.simple import NotSimple, simple
@@ -45,11 +44,11 @@ class _Codec:
     `check` and `recheck` are replaced by pydantic's validators at their first use.
     """
 
-    def __init__(self, term: Term, annotation: object, max_items: int | None) -> None:
+    def __init__(self, term: Term, max_items: int | None) -> None:
         self.term = term
         self._max_items = max_items
         self._plain = packer(term)
-        self.unpack: Callable[[bytes], Any] = msgspec.msgpack.Decoder(cast("Any", annotation), ext_hook=_no_ext).decode
+        self.unpack: Callable[[bytes], Any] = msgspec.msgpack.Decoder(wire_type(term), ext_hook=_no_ext).decode
         self.pack = self._pack_proved if any(_own_code(part) for part in term.all()) else self._plain
         self.check: Callable[[object], Any] = self._first_check
         self.recheck: Callable[[object], Any] = self._first_recheck
@@ -110,10 +109,10 @@ def _term(annotation: object, parameter: str, task: str) -> Term:
         raise UnsupportedSignature(task, parameter, str(refusal)) from None
 
 
-def _codec(term: Term, annotation: object, max_items: int | None, task: str, parameter: str) -> _Codec:
+def _codec(term: Term, max_items: int | None, task: str, parameter: str) -> _Codec:
     """The codec, its validators built if there are constraints. Raises UnsupportedSignature when it cannot be made."""
     try:
-        codec = _Codec(term, annotation, max_items)
+        codec = _Codec(term, max_items)
         if any(part.marks for part in term.all()):
             codec.build()
     except Exception as error:  # msgspec and pydantic have no common class for "cannot build this"
@@ -125,8 +124,8 @@ def _codec(term: Term, annotation: object, max_items: int | None, task: str, par
 class ArgumentSchema:
     """What a task takes: from a call to bytes and back. Immutable to its users, safe from every thread.
 
-    `task` is the task's name, `document` its schema in our dialect, `fingerprint` 16 hex characters that stand for it, `shown` the
-    signature as people read it.
+    `task` is the task's name, `document` its schema in our dialect, `fingerprint` 16 hex characters that stand for it,
+    `shown` the signature as people read it.
     """
 
     task: str
@@ -155,13 +154,12 @@ class ArgumentSchema:
         self._binder = Binder(signature)
         self._bind = self._binder.bind
         self._split = self._binder.split
-        fields, wire_types = _fields(signature, hints, max_items, task)
+        fields = _fields(signature, hints, max_items, task)
         self._secret = frozenset(field.name for field in fields if any(part.secret for part in field.term.all()))
         term = Term(Record("arguments", dict, fields))
         self.document = document(term)
         self.fingerprint = fingerprint(self.document)
-        arguments: Any = typing.TypedDict("Arguments", wire_types)  # type: ignore[operator] # pyright: ignore[reportArgumentType, reportGeneralTypeIssues] # made at run time
-        self._codec = _codec(term, arguments, max_items, task, "?")
+        self._codec = _codec(term, max_items, task, "?")
         self._unpack, self._pack = self._codec.unpack, self._codec.pack
         self._carefree = min(max_payload, CAREFREE_BYTES)
 
@@ -178,10 +176,9 @@ class ArgumentSchema:
     ) -> "ArgumentSchema":
         """The schema of a function's parameters.
 
-        `named`: the user gave the task its name, so a lambda or a nested function will do. `max_items` and `max_payload`
-        (bytes, at most 1 MiB) are rules of the sender; they are not in the fingerprint and a worker does not apply them.
-        `show_values` false hides argument values in errors. A default must fit its annotation: its type is checked here, its
-        constraints too when the signature has any.
+        `named`: the user gave the task its name, so a lambda or a nested function will do. `max_items` and
+        `max_payload` (bytes, at most 1 MiB) are rules of the sender; they are not in the fingerprint and a worker does
+        not apply them. `show_values` false hides argument values in errors. A default must fit its annotation.
         Raises RegistrationError for a function that cannot be a task, UnsupportedSignature naming the parameter.
         """
         if not 0 < max_payload <= LARGEST_PAYLOAD_BYTES:
@@ -206,7 +203,8 @@ class ArgumentSchema:
     def encode(self, args: tuple[object, ...], kwargs: Mapping[str, object], /) -> bytes:
         """The bytes of a call: msgpack of a map by name; defaults that were not overridden are left out.
 
-        Equal calls give equal bytes. Raises InvalidArguments, which lists all that is wrong with the call, and nothing else.
+        Equal calls give equal bytes. Raises InvalidArguments, which lists all that is wrong with the call, and nothing
+        else.
         """
         try:
             payload = self._pack(self._codec.check(self._bind(*args, **kwargs)))
@@ -252,8 +250,8 @@ class ArgumentSchema:
         unknown = list(dict.fromkeys(unknown_keys(self._codec.term, value)))
         if unknown:
             raise PayloadMismatch(
-                f"{self.task}: the payload was written for another version of the task: it carries {', '.join(unknown[:5])}, "
-                "which this version does not take"
+                f"{self.task}: the payload was written for another version of the task: "
+                f"it carries {', '.join(unknown[:5])}, which this version does not take"
             )
 
     def _why(self, error: Exception) -> str:
@@ -331,26 +329,24 @@ class ArgumentSchema:
         return ", ".join(texts[:most]) + (", …" if len(texts) > most else "")
 
 
-def _fields(
-    signature: inspect.Signature, hints: Mapping[str, Any], max_items: int, task: str
-) -> tuple[tuple[Field, ...], dict[str, Any]]:
-    """The arguments' terms by name, and the types their decoder reads. Checks the defaults."""
+def _fields(signature: inspect.Signature, hints: Mapping[str, Any], max_items: int, task: str) -> tuple[Field, ...]:
+    """The arguments' terms by name. Checks the defaults."""
     fields: list[Field] = []
-    wire_types: dict[str, Any] = {}
     for parameter in signature.parameters.values():
-        name, hint = parameter.name, hints[parameter.name]
-        term = _term(hint, name, task)
-        required = parameter.default is parameter.empty
+        name = parameter.name
+        term = _term(hints[name], name, task)
         if parameter.kind is parameter.VAR_POSITIONAL:
-            term, hint, required = Term(ArrayOf(tuple, term)), tuple[hint, ...], False
+            term = Term(ArrayOf(tuple, term))
         elif parameter.kind is parameter.VAR_KEYWORD:
-            term, hint, required = Term(DictOf(Term(Scalar(str)), term)), dict[str, hint], False
-        codec = _codec(term, hint, max_items, task, name)
-        if parameter.default is not parameter.empty:
+            term = Term(DictOf(Term(Scalar(str)), term))
+        codec = _codec(term, max_items, task, name)
+        plain = parameter.default is parameter.empty
+        if not plain:
             _check_default(codec, parameter.default, task, name)
-        fields.append(Field(name, term, required))
-        wire_types[name] = hint if required else typing.NotRequired[hint]
-    return tuple(fields), wire_types
+        fields.append(
+            Field(name, term, plain and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD))
+        )
+    return tuple(fields)
 
 
 def _check_default(codec: _Codec, default: object, task: str, name: str) -> None:
@@ -382,7 +378,7 @@ class ResultSchema:
         """Use `of`."""
         self.task = task
         term = _term(annotation, "return", task)
-        self._codec = _codec(term, annotation, None, task, "return")
+        self._codec = _codec(term, None, task, "return")
         self._hidden = any(part.secret for part in term.all())
         self.document = document(term)
         self.fingerprint = fingerprint(self.document)

@@ -4,6 +4,7 @@ Everything else is refused here with one sentence that says why and what to do.
 """
 
 import functools
+import importlib
 import inspect
 import typing
 from collections.abc import Callable
@@ -105,8 +106,7 @@ def _texts(source: Any) -> dict[str, object]:
     try:
         return dict(source.__annotations__)
     except NameError:  # from Python 3.14 on, annotations are evaluated when they are read
-        import annotationlib  # type: ignore[import-not-found,unused-ignore] # pyright: ignore[reportMissingImports]
-
+        annotationlib: Any = importlib.import_module("annotationlib")
         return dict(annotationlib.get_annotations(source, format=annotationlib.Format.STRING))
 
 
@@ -123,7 +123,7 @@ def shown_signature(name: str, signature: inspect.Signature, hints: dict[str, An
         if parameter.kind is parameter.KEYWORD_ONLY and last not in (parameter.VAR_POSITIONAL, parameter.KEYWORD_ONLY):
             parts.append("*")
         last = parameter.kind
-        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        stars = "*" * (parameter.kind is parameter.VAR_POSITIONAL) + "**" * (parameter.kind is parameter.VAR_KEYWORD)
         text = f"{stars}{parameter.name}: {name_of(hints[parameter.name])}"
         if parameter.default is not parameter.empty:
             default = repr(parameter.default)

@@ -39,7 +39,7 @@ _KEYS: Final = frozenset({str, int, date, UUID})
 
 
 class NotSimple(Exception):
-    """An annotation that cannot be queued. `str()` is a clause that follows "parameter 'x' ": what it is, and the way out."""
+    """An annotation that cannot be queued. Its text follows "parameter 'x' ": what it is, and the way out."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,9 +82,13 @@ def name_of(annotation: object) -> str:
         return f"Literal[{', '.join(map(repr, args))}]"
     if origin is typing.Annotated:
         return name_of(args[0])
-    inner = ", ".join(f"[{', '.join(map(name_of, arg))}]" if isinstance(arg, list) else name_of(arg) for arg in args)
+    inner = ", ".join(_several(arg) if isinstance(arg, list) else name_of(arg) for arg in args)
     name = getattr(annotation, "__name__", None) or getattr(origin, "__name__", None) or repr(origin)
     return f"{name}[{inner}]"
+
+
+def _several(annotations: Any) -> str:
+    return f"[{', '.join(name_of(annotation) for annotation in annotations)}]"
 
 
 def _walk(annotation: object, place: _Place) -> Term:
@@ -238,12 +242,13 @@ def _no_circle(holder: object, place: _Place) -> None:
 # ---- classes
 
 
-def _class(cls: Any, place: _Place) -> Term | None:
-    if issubclass(cls, enum.Enum):
-        return _enum(cls, place)
-    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+def _class(annotation: type, place: _Place) -> Term | None:
+    cls: Any = annotation  # each branch knows the attributes of its kind of class
+    if issubclass(annotation, enum.Enum):
+        return _enum(annotation, place)
+    if issubclass(annotation, tuple) and hasattr(cls, "_fields"):
         return _record(cls, "namedtuple", list(cls._fields), cls._field_defaults, place)
-    if issubclass(cls, dict) and hasattr(cls, "__required_keys__"):
+    if issubclass(annotation, dict) and hasattr(cls, "__required_keys__"):
         return _typeddict(cls, place)
     if dataclasses.is_dataclass(cls) and not hasattr(cls, "__pydantic_validator__"):
         return _dataclass(cls, place)
@@ -350,7 +355,7 @@ _REASONS: Final[tuple[tuple[Callable[[object], bool], str], ...]] = (
     (_origin_in("TypeVar", "ParamSpec"), "is generic; name the type"),
     (lambda a: isinstance(a, (typing.TypeVar, typing.ParamSpec)), "is generic; name the type"),
     (lambda a: isinstance(a, (str, typing.ForwardRef)), "is a name that was not resolved; write the type itself"),
-    (lambda a: a in (list, set, frozenset, dict, tuple), "does not say what it holds; write it out, e.g. list[int]"),
+    (_named("list", "set", "frozenset", "dict", "tuple"), "does not say what it holds; write it out, e.g. list[int]"),
     (
         _origin_in("List", "Set", "FrozenSet", "Dict", "Tuple"),
         "does not say what it holds; write it out, e.g. list[int]",

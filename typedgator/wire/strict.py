@@ -1,11 +1,12 @@
 """Terms as pydantic validators: always strict, everywhere.
 
-Built from pydantic_core's schema functions, so that no default of pydantic's, no config on a user's class and no `TypedDict` of the
-wrong module can loosen or break a rule. pydantic is imported when the first validator is built, never before.
+Built from pydantic_core's schema functions, so that no default of pydantic's, no config on a user's class and no
+`TypedDict` of the wrong module can loosen or break a rule. pydantic is imported when the first validator is built,
+never before.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from typedgator.wire.marks import bounded
 from typedgator.wire.terms import ArrayOf, DictOf, EnumOf, LiteralOf, OneOf, Record, Scalar, Term, TupleOf
@@ -43,8 +44,9 @@ class _Builder:
             return schema
         from pydantic import TypeAdapter
 
-        marked: Any = Annotated[(Any, _Given(schema), *term.marks)]  # type: ignore[misc] # a tuple made at run time
-        return cast("CoreSchema", TypeAdapter(marked).core_schema)
+        marked: Any = Annotated[(Any, _Given(schema), *term.marks)]
+        adapter: TypeAdapter[object] = TypeAdapter(marked)
+        return adapter.core_schema
 
     def _shape(self, term: Term) -> "CoreSchema":
         from pydantic_core import core_schema as cs
@@ -71,14 +73,14 @@ class _Builder:
         return None if bounded(term) else self._max_items
 
     @staticmethod
-    def _array(cls: type, item: "CoreSchema", most: int | None) -> "CoreSchema":
+    def _array(kind: type, item: "CoreSchema", most: int | None) -> "CoreSchema":
         from pydantic_core import core_schema as cs
 
-        if cls is list:
+        if kind is list:
             return cs.list_schema(item, max_length=most, strict=True)
-        if cls is set:
+        if kind is set:
             return cs.set_schema(item, max_length=most, strict=True)
-        if cls is frozenset:
+        if kind is frozenset:
             return cs.frozenset_schema(item, max_length=most, strict=True)
         return cs.tuple_schema([item], variadic_item_index=0, max_length=most, strict=True)
 

@@ -1,5 +1,5 @@
-"""Terms: a simple type, taken apart. What the walk of an annotation gives, and all that schema, validator, unknown-key walk
-and test strategies are made from.
+"""Terms: a simple type, taken apart. What the walk of an annotation gives; schema, validator, unknown-key walk and test
+strategies are all made from it.
 
 Data only: nothing here validates, and no annotation is looked at twice.
 """
@@ -149,7 +149,7 @@ class Term:
 def wire_kinds(term: Term) -> set[str]:
     """What a reader of the bytes may see there: null, boolean, integer, number, string, array or map.
 
-    `bytes`, dates and times count as strings: they share a kind with `str`, and a union of them could not be told apart.
+    `bytes`, dates and times count as strings: in a union they could not be told from `str`.
     """
     match term.shape:
         case Scalar(cls):

@@ -1,8 +1,9 @@
-"""The unknown-key walk. msgspec drops keys that a type does not have, at every level and in silence, so a validator that forbids
-extras never sees them: a job written under another schema is looked through before it is decoded by type.
+"""The unknown-key walk. msgspec drops keys that a type does not have, at every level and in silence, so a validator
+that forbids extras never sees them: a job written under another schema is searched before it is decoded by type.
 """
 
 from collections.abc import Iterator
+from typing import cast
 
 from typedgator.wire.terms import ArrayOf, DictOf, OneOf, Record, Term, TupleOf, wire_kinds
 
@@ -12,11 +13,9 @@ __all__ = ["unknown_keys"]
 def unknown_keys(term: Term, value: object, path: str = "") -> Iterator[str]:
     """The paths in `value` (msgpack decoded without a type) that this term has no place for: `items[1].gone`."""
     if isinstance(value, dict):
-        mapping: dict[object, object] = value
-        yield from _in_map(_member(term, "map"), mapping, path)
+        yield from _in_map(_member(term, "map"), cast("dict[object, object]", value), path)
     elif isinstance(value, (list, tuple)):
-        items: list[object] | tuple[object, ...] = value
-        yield from _in_array(_member(term, "array"), items, path)
+        yield from _in_array(_member(term, "array"), cast("list[object]", value), path)
 
 
 def _member(term: Term, kind: str) -> Term | None:
@@ -43,7 +42,7 @@ def _in_map(term: Term | None, value: dict[object, object], path: str) -> Iterat
             return  # not a map in our schema: the typed decoder will say so
 
 
-def _in_array(term: Term | None, value: list[object] | tuple[object, ...], path: str) -> Iterator[str]:
+def _in_array(term: Term | None, value: list[object], path: str) -> Iterator[str]:
     match term.shape if term is not None else None:
         case ArrayOf(_, item):
             for index, inner in enumerate(value):
@@ -56,7 +55,7 @@ def _in_array(term: Term | None, value: list[object] | tuple[object, ...], path:
             return
 
 
-def _in_order(terms: tuple[Term, ...], value: list[object] | tuple[object, ...], path: str) -> Iterator[str]:
+def _in_order(terms: tuple[Term, ...], value: list[object], path: str) -> Iterator[str]:
     for index, inner in enumerate(value):
         here = f"{path}[{index}]"
         if index < len(terms):
