@@ -1,26 +1,48 @@
 """The contract as tests, for every backend, ours and others'. Needs pytest and hypothesis.
 
-from typedgator.testing.contract import BackendContract, model_of
+    from typedgator.testing.contract import BackendContract
 
-class TestMine(BackendContract):
-    def make(self, clock):                 # a fresh, empty, closed backend on this clock
-        return MyBackend(...)
+    class TestMine(BackendContract):
+        def make(self, clock):                 # a fresh, empty, closed backend on this clock
+            return MyBackend(..., clock=clock)
+
+Each test is a sentence of `typedgator.backends.contract`: its name the claim, its docstring the manual.
 """
 
+# ruff: noqa: E402
 import pytest
 
-for _law in ("enqueueing", "ordering", "claiming", "leases"):
-    # Their asserts explain themselves only when pytest rewrites them, and so before they are imported.
-    pytest.register_assert_rewrite(f"{__name__}.{_law}")
+# Before they are imported, or their asserts would not explain themselves.
+_LAWS = "bench canceling claiming depending enqueueing leases operating ordering remembering seeing settling waiting"
+pytest.register_assert_rewrite(*(f"{__name__}.{law}" for law in _LAWS.split()))
 
-from typedgator.testing.contract.bench import Bench, Hand, job  # noqa: E402
-from typedgator.testing.contract.claiming import Claiming  # noqa: E402
-from typedgator.testing.contract.enqueueing import Enqueueing  # noqa: E402
-from typedgator.testing.contract.leases import Leases  # noqa: E402
-from typedgator.testing.contract.ordering import Ordering  # noqa: E402
+from typedgator.testing.contract.bench import Bench, Hand, job
+from typedgator.testing.contract.canceling import Canceling
+from typedgator.testing.contract.claiming import Claiming
+from typedgator.testing.contract.depending import Depending
+from typedgator.testing.contract.enqueueing import Enqueueing
+from typedgator.testing.contract.leases import Leases
+from typedgator.testing.contract.operating import Operating
+from typedgator.testing.contract.ordering import Ordering
+from typedgator.testing.contract.remembering import Remembering
+from typedgator.testing.contract.seeing import Seeing
+from typedgator.testing.contract.settling import Settling
+from typedgator.testing.contract.waiting import Waiting
 
 __all__ = ["BackendContract", "Bench", "Hand", "job"]
 
 
-class BackendContract(Enqueueing, Ordering, Claiming, Leases):
+class BackendContract(
+    Enqueueing,
+    Ordering,
+    Claiming,
+    Leases,
+    Settling,
+    Canceling,
+    Depending,
+    Remembering,
+    Seeing,
+    Operating,
+    Waiting,
+):
     """Inherit, write `make`, and pytest proves the contract. `reopen` and `audit` are there for those who have more."""

@@ -25,7 +25,7 @@ from typedgator.backends.contract import (
     Settled,
     WorkerId,
 )
-from typedgator.clock import Clock
+from typedgator.clock import Clock, SystemClock
 from typedgator.errors import Unsupported
 from typedgator.testing.clock import FakeClock
 from typedgator.wire.frame import Frame, FrameFlags
@@ -278,15 +278,31 @@ class Given:
         backend = self.make(clock)
         backend.open()
         try:
-            function = cast(Callable[..., None], request.function)
-            for ability in getattr(function, "requires", ()):
-                if not getattr(backend.can, ability):
-                    refuses(backend, ability)
-                    pytest.skip(f"it cannot do {ability}, and says so")
+            _skip_what_it_refuses(backend, request)
             yield Bench(backend, clock)
             self.audit(backend)
         finally:
             backend.close()
+
+    @pytest.fixture
+    def live(self, request: pytest.FixtureRequest) -> Generator[Backend]:
+        """An open backend on the machine's own clock, for tests with threads."""
+        backend = self.make(SystemClock())
+        backend.open()
+        try:
+            _skip_what_it_refuses(backend, request)
+            yield backend
+            self.audit(backend)
+        finally:
+            backend.close()
+
+
+def _skip_what_it_refuses(backend: Backend, request: pytest.FixtureRequest) -> None:
+    function = cast(Callable[..., None], request.function)
+    for ability in getattr(function, "requires", ()):
+        if not getattr(backend.can, ability):
+            refuses(backend, ability)
+            pytest.skip(f"it cannot do {ability}, and says so")
 
 
 def requires(*abilities: str) -> Callable[[_F], _F]:
