@@ -2,7 +2,9 @@
 
 import dataclasses
 import enum
+import re
 import reprlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -16,8 +18,9 @@ from typedgator.wire.terms import ArrayOf, DictOf, OneOf, Record, Term, TupleOf
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails, ValidationError
+    from typing_extensions import TypeIs
 
-__all__ = ["HIDDEN", "Show", "broken_rules", "shown_value", "unstorable"]
+__all__ = ["HIDDEN", "Show", "breaks_rules", "broken_rules", "shown_value", "unstorable"]
 
 HIDDEN: Final = "<hidden>"
 _WIDEST: Final = 60
@@ -44,7 +47,8 @@ def shown_value(value: object) -> str:
 def _got(value: object, show: bool) -> str:
     if value is None:
         return ", got None"
-    return f", got {type(value).__name__} {shown_value(value) if show else HIDDEN}"
+    name, text = type(value).__name__, shown_value(value) if show else HIDDEN
+    return f", got {text}" if text.startswith(f"{name}(") else f", got {name} {text}"
 
 
 # ---- what pydantic found
@@ -80,6 +84,12 @@ _RULES: Final[dict[str, str]] = {
 _WITHOUT_VALUE: Final = frozenset({"missing", "missing_keyword_only_argument", "too_long", "too_short"})
 
 
+def breaks_rules(error: Exception) -> "TypeIs[ValidationError]":
+    """Whether pydantic raised this about a value; then pydantic is loaded."""
+    loaded: Any = sys.modules.get("pydantic_core")
+    return loaded is not None and isinstance(error, loaded.ValidationError)
+
+
 def broken_rules(error: "ValidationError", root: Term, show: Show, name: str = "") -> list[str]:
     """One line for each broken rule. `name` is what the root is called, "" for arguments: they have their own names."""
     found: dict[str, list[tuple[int, str, str]]] = {}
@@ -111,6 +121,7 @@ def _place(term: Term, loc: tuple[int | str, ...], name: str) -> tuple[str, str,
     """A location as a path (`tags[1]`, `page.size`), the path of the outermost union, and the argument's name."""
     path, union = name, ""
     here: Term | None = term
+    before, holder = path, None
     for step in loc:
         if isinstance(step, str) and step.startswith(MEMBER) and here is not None and isinstance(here.shape, OneOf):
             rest = [member for member in here.shape.members if not _is_none(member)]
@@ -119,6 +130,12 @@ def _place(term: Term, loc: tuple[int | str, ...], name: str) -> tuple[str, str,
         if here is not None and isinstance(here.shape, OneOf):
             rest = [member for member in here.shape.members if not _is_none(member)]
             here = rest[0] if len(rest) == 1 else None
+        if step == "[key]" and isinstance(
+            holder, DictOf
+        ):  # pydantic's mark for the key, not the value, that stands there
+            path, here = f"a key of {before}", None
+            continue
+        before, holder = path, here.shape if here is not None else None
         path, here = _step(path, here, step)
     return path, union, name or (str(loc[0]) if loc else "")
 
@@ -141,9 +158,9 @@ def _step(path: str, here: Term | None, step: int | str) -> tuple[str, Term | No
             inside = items[step] if isinstance(step, int) and step < len(items) else None
             return f"{path}[{step}]", inside
         case DictOf(_, value):
-            return (f"the key of {path}", None) if step == "[key]" else (f"{path}[{shown_value(step)}]", value)
+            return f"{path}[{shown_value(step)}]", value
         case _:
-            return (f"the key of {path}", None) if step == "[key]" else (f"{path}[{step!r}]", None)
+            return f"{path}[{step!r}]", None
 
 
 def _rule(detail: "ErrorDetails", hidden: bool) -> str:
@@ -159,9 +176,7 @@ def _rule(detail: "ErrorDetails", hidden: bool) -> str:
     if kind in ("value_error", "assertion_error"):
         # The text of a user's validator may repeat the value.
         return "was refused by its validator" + ("" if hidden else f" ({message.split(', ', 1)[-1]})")
-    return (
-        message.replace("Input should be", "must be").replace("String should", "must").replace("Input should", "must")
-    )
+    return re.sub(r"^[A-Z][A-Za-z ]*? should ", "must ", message)
 
 
 def _too_long(detail: "ErrorDetails", context: Mapping[str, Any]) -> str:
@@ -205,7 +220,7 @@ def _inside(path: str, value: object) -> Iterator[tuple[str, object]]:
     holder: Any = value
     if isinstance(value, dict):
         for key, inner in holder.items():
-            yield f"the key of {path}", key
+            yield f"a key of {path}", key
             yield f"{path}[{shown_value(key)}]", inner
     elif isinstance(value, tuple) and hasattr(holder, "_fields"):
         yield from ((f"{path}.{name}", inner) for name, inner in zip(holder._fields, holder, strict=True))
@@ -229,6 +244,6 @@ def _leaf(value: object) -> str:
         if base is datetime and type(value) is datetime:
             return "must lie further from year 1 and year 9999, to be stored in UTC"
         if base is not None and type(value) is not base and not isinstance(value, enum.Enum):
-            return f"must be a plain {base.__name__}, not a subclass of it (convert it first)"
+            return f"must be exactly {base.__name__}, not a subclass of it (convert it first)"
         return f"cannot be stored ({error})"
     return ""

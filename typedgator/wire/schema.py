@@ -6,100 +6,26 @@ switch. The checked value is what is sent. What may never enter here: I/O, polic
 """
 
 import inspect
-import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import Any
 
 import msgspec
 
 from typedgator.errors import InvalidArguments, PayloadMismatch, RegistrationError, UnsupportedSignature
 from typedgator.wire.binder import Binder, Call
+from typedgator.wire.codec import Codec, Unproved, codec_for, no_ext
 from typedgator.wire.dialect import Document, document, fingerprint
 from typedgator.wire.guard import CAREFREE_BYTES, DEFAULT_PAYLOAD_BYTES, LARGEST_PAYLOAD_BYTES, too_much
-from typedgator.wire.pack import packer, wire_type
-from typedgator.wire.problems import HIDDEN, broken_rules, shown_value, unstorable
+from typedgator.wire.problems import HIDDEN, breaks_rules, broken_rules, shown_value, unstorable
 from typedgator.wire.signature import hints_of, shown_signature, signed
 from typedgator.wire.simple import NotSimple, simple
-from typedgator.wire.strict import validator
 from typedgator.wire.terms import ArrayOf, DictOf, Field, Record, Scalar, Term
 from typedgator.wire.unknown import unknown_keys
-
-if TYPE_CHECKING:
-    from pydantic_core import ValidationError
 
 __all__ = ["MAX_ITEMS", "ArgumentSchema", "ResultSchema"]
 
 MAX_ITEMS = 100
 """A collection holds at most this many elements at enqueue, unless it is annotated with MaxLen."""
-
-_building = threading.Lock()
-_NEVER = (
-    "the value changes when it is checked again: its validator or __post_init__ must accept its own output unchanged"
-)
-
-
-class _Codec:
-    """One term in both directions: `pack(check(value))` there, `recheck(unpack(payload))` back.
-
-    `check` and `recheck` are replaced by pydantic's validators at their first use.
-    """
-
-    def __init__(self, term: Term, max_items: int | None) -> None:
-        self.term = term
-        self._max_items = max_items
-        self._plain = packer(term)
-        self.unpack: Callable[[bytes], Any] = msgspec.msgpack.Decoder(wire_type(term), ext_hook=_no_ext).decode
-        self.pack = self._pack_proved if any(_own_code(part) for part in term.all()) else self._plain
-        self.check: Callable[[object], Any] = self._first_check
-        self.recheck: Callable[[object], Any] = self._first_recheck
-
-    def build(self) -> None:
-        """Build the validators now."""
-        with _building:
-            self.recheck = validator(self.term, None)
-            free = self._max_items is None or not any(_unbounded(part) for part in self.term.all())
-            self.check = self.recheck if free else validator(self.term, self._max_items)
-
-    def _first_check(self, value: object) -> Any:
-        self.build()
-        return self.check(value)
-
-    def _first_recheck(self, value: object) -> Any:
-        self.build()
-        return self.recheck(value)
-
-    def _pack_proved(self, value: object) -> bytes:
-        """Where the user's own code checks, run it as the worker will: what it would refuse there is refused here."""
-        payload = self._plain(value)
-        if self._plain(self.recheck(self.unpack(payload))) != payload:
-            raise ValueError(_NEVER)
-        return payload
-
-    def fits(self, default: object) -> bool:
-        """Whether a default survives the way to a worker as what it is; constraints are not looked at."""
-        try:
-            back = self.unpack(self._plain(default))
-        except Exception:  # the encoder and the user's __post_init__ may raise anything
-            return False
-        return bool(back == default) and (type(back) is type(default) or type(back) is float)
-
-
-def _no_ext(code: int, data: memoryview) -> NoReturn:
-    raise ValueError(f"an Ext of code {code} is not readable")
-
-
-def _own_code(term: Term) -> bool:
-    """Whether checking this term runs code of the user's."""
-    if isinstance(term.shape, Record) and term.shape.form in ("dataclass", "namedtuple"):
-        cls = term.shape.cls
-        return term.own_code or hasattr(cls, "__post_init__") or (issubclass(cls, tuple) and cls.__bases__ != (tuple,))
-    return term.own_code
-
-
-def _unbounded(term: Term) -> bool:
-    return isinstance(term.shape, (ArrayOf, DictOf)) and not any(
-        k in ("maxItems", "maxProperties") for k, _ in term.facets
-    )
 
 
 def _term(annotation: object, parameter: str, task: str) -> Term:
@@ -107,18 +33,6 @@ def _term(annotation: object, parameter: str, task: str) -> Term:
         return simple(annotation, parameter)
     except NotSimple as refusal:
         raise UnsupportedSignature(task, parameter, str(refusal)) from None
-
-
-def _codec(term: Term, max_items: int | None, task: str, parameter: str) -> _Codec:
-    """The codec, its validators built if there are constraints. Raises UnsupportedSignature when it cannot be made."""
-    try:
-        codec = _Codec(term, max_items)
-        if any(part.marks for part in term.all()):
-            codec.build()
-    except Exception as error:  # msgspec and pydantic have no common class for "cannot build this"
-        reason = f"cannot be built: {str(error).splitlines()[0]}"
-        raise UnsupportedSignature(task, parameter, reason) from error
-    return codec
 
 
 class ArgumentSchema:
@@ -159,7 +73,7 @@ class ArgumentSchema:
         term = Term(Record("arguments", dict, fields))
         self.document = document(term)
         self.fingerprint = fingerprint(self.document)
-        self._codec = _codec(term, max_items, task, "?")
+        self._codec = codec_for(term, max_items, task, "?")
         self._unpack, self._pack = self._codec.unpack, self._codec.pack
         self._carefree = min(max_payload, CAREFREE_BYTES)
 
@@ -242,7 +156,7 @@ class ArgumentSchema:
 
     def _search(self, payload: bytes) -> None:
         try:
-            value: object = msgspec.msgpack.decode(payload, ext_hook=_no_ext)
+            value: object = msgspec.msgpack.decode(payload, ext_hook=no_ext)
         except (
             Exception
         ) as error:  # besides MsgspecError: UnicodeDecodeError, RecursionError, TypeError of an unhashable key
@@ -256,8 +170,8 @@ class ArgumentSchema:
 
     def _why(self, error: Exception) -> str:
         """A refusal at the worker, without values: it is stored and logged."""
-        if type(error).__name__ == "ValidationError" and hasattr(error, "errors"):
-            return "; ".join(broken_rules(cast("ValidationError", error), self._codec.term, lambda name: False)[:5])
+        if breaks_rules(error):
+            return "; ".join(broken_rules(error, self._codec.term, lambda name: False)[:5])
         if isinstance(error, msgspec.MsgspecError) and not self._secret:
             return str(error)
         return type(error).__name__
@@ -277,14 +191,14 @@ class ArgumentSchema:
         try:
             checked = self._codec.check(named)
         except Exception as error:  # the user's validators again
-            if type(error).__name__ == "ValidationError" and hasattr(error, "errors"):
-                return broken_rules(cast("ValidationError", error), self._codec.term, self._shows)
+            if breaks_rules(error):
+                return broken_rules(error, self._codec.term, self._shows)
             return [f"a validator raised {self._told(error)}"]
         try:
             self._pack(checked)
         except Exception as error:  # whatever the encoder raises is the reason
             return unstorable(checked, self._shows) or [
-                str(error) if isinstance(error, ValueError) and str(error) == _NEVER else self._told(error)
+                str(error) if isinstance(error, Unproved) else self._told(error)
             ]
         return []
 
@@ -339,7 +253,7 @@ def _fields(signature: inspect.Signature, hints: Mapping[str, Any], max_items: i
             term = Term(ArrayOf(tuple, term))
         elif parameter.kind is parameter.VAR_KEYWORD:
             term = Term(DictOf(Term(Scalar(str)), term))
-        codec = _codec(term, max_items, task, name)
+        codec = codec_for(term, max_items, task, name)
         plain = parameter.default is parameter.empty
         if not plain:
             _check_default(codec, parameter.default, task, name)
@@ -349,7 +263,7 @@ def _fields(signature: inspect.Signature, hints: Mapping[str, Any], max_items: i
     return tuple(fields)
 
 
-def _check_default(codec: _Codec, default: object, task: str, name: str) -> None:
+def _check_default(codec: Codec, default: object, task: str, name: str) -> None:
     broken: list[str] = []
     if not codec.fits(default):
         broken = ["is of another type"]
@@ -357,10 +271,10 @@ def _check_default(codec: _Codec, default: object, task: str, name: str) -> None
         try:
             codec.recheck(default)
         except Exception as error:  # the user's validators run in there
-            if type(error).__name__ != "ValidationError" or not hasattr(error, "errors"):
+            if not breaks_rules(error):
                 broken = [f"makes its validator raise {type(error).__name__}"]
             else:
-                broken = broken_rules(cast("ValidationError", error), codec.term, lambda owner: True, "it")
+                broken = broken_rules(error, codec.term, lambda owner: True, "it")
     if broken:
         raise UnsupportedSignature(
             task, name, f"has a default that breaks its own annotation: {shown_value(default)} ({'; '.join(broken)})"
@@ -378,7 +292,7 @@ class ResultSchema:
         """Use `of`."""
         self.task = task
         term = _term(annotation, "return", task)
-        self._codec = _codec(term, None, task, "return")
+        self._codec = codec_for(term, None, task, "return")
         self._hidden = any(part.secret for part in term.all())
         self.document = document(term)
         self.fingerprint = fingerprint(self.document)
@@ -412,10 +326,10 @@ class ResultSchema:
         try:
             return self._codec.recheck(self._codec.unpack(payload))
         except Exception as error:  # a user's validator runs in there; a decoder may raise more than its documents say
-            why = "; ".join(self._broken(None, error)) if hasattr(error, "errors") else str(error)
+            why = "; ".join(self._broken(None, error)) if breaks_rules(error) else str(error)
             raise PayloadMismatch(f"{self.task}: the stored result does not fit: {why}") from None
 
     def _broken(self, value: object, error: Exception) -> list[str]:
-        if type(error).__name__ == "ValidationError" and hasattr(error, "errors"):
-            return broken_rules(cast("ValidationError", error), self._codec.term, lambda name: False, "result")
+        if breaks_rules(error):
+            return broken_rules(error, self._codec.term, lambda name: False, "result")
         return unstorable({"": value}, lambda name: False, "result") or [f"result cannot be stored ({error})"]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from typedgator.errors import RegistrationError, UnsupportedSignature
-from typedgator.wire.simple import name_of
+from typedgator.wire.reasons import name_of
 
 __all__ = ["Signed", "hints_of", "shown_signature", "signed"]
 

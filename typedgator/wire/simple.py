@@ -6,16 +6,15 @@ Anything not named here is refused.
 
 import dataclasses
 import enum
-import io
 import types
 import typing
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable
 from datetime import date
-from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
 
 from typedgator.wire.marks import MarkRefused, read_marks
+from typedgator.wire.reasons import GENERIC, name_of, way_out
 from typedgator.wire.terms import (
     SCALARS,
     ArrayOf,
@@ -32,7 +31,7 @@ from typedgator.wire.terms import (
     wire_kinds,
 )
 
-__all__ = ["NotSimple", "name_of", "simple"]
+__all__ = ["NotSimple", "simple"]
 
 _DEEPEST: Final = 16
 _KEYS: Final = frozenset({str, int, date, UUID})
@@ -65,32 +64,6 @@ def simple(annotation: object, parameter: str) -> Term:
     return _walk(annotation, _Place("result" if parameter == "return" else parameter))
 
 
-def name_of(annotation: object) -> str:
-    """An annotation as a person would write it: `list[UUID]`, not `list[uuid.UUID]`."""
-    if annotation is None or annotation is type(None):
-        return "None"
-    if isinstance(annotation, str):
-        return annotation
-    if annotation is ...:
-        return "..."
-    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is None:
-        return getattr(annotation, "__name__", None) or repr(annotation).replace("typing.", "")
-    if origin in (typing.Union, types.UnionType):
-        return " | ".join(name_of(arg) for arg in args)
-    if origin is typing.Literal:
-        return f"Literal[{', '.join(map(repr, args))}]"
-    if origin is typing.Annotated:
-        return name_of(args[0])
-    inner = ", ".join(_several(arg) if isinstance(arg, list) else name_of(arg) for arg in args)
-    name = getattr(annotation, "__name__", None) or getattr(origin, "__name__", None) or repr(origin)
-    return f"{name}[{inner}]"
-
-
-def _several(annotations: Any) -> str:
-    return f"[{', '.join(name_of(annotation) for annotation in annotations)}]"
-
-
 def _walk(annotation: object, place: _Place) -> Term:
     if len(place.inside) > _DEEPEST:
         raise place.no(annotation, f"is nested deeper than {_DEEPEST} levels; flatten it")
@@ -99,7 +72,8 @@ def _walk(annotation: object, place: _Place) -> Term:
     if isinstance(annotation, type) and annotation in SCALARS:
         return Term(Scalar(annotation))
     origin = typing.get_origin(annotation)
-    special = _SPECIAL.get(origin) if isinstance(origin, Hashable) else None
+    bare = origin in GENERIC and not typing.get_args(annotation)  # typing.List, without its element type
+    special = None if bare or not isinstance(origin, Hashable) else _SPECIAL.get(origin)
     if special is not None:
         return special(annotation, place)
     if isinstance(annotation, typing.NewType):
@@ -110,7 +84,7 @@ def _walk(annotation: object, place: _Place) -> Term:
         term = _class(annotation, place)
         if term is not None:
             return term
-    raise place.no(annotation, _why_not(annotation, place))
+    raise place.no(annotation, way_out(annotation, place.root))
 
 
 # ---- forms of typing
@@ -315,85 +289,3 @@ def _dataclass(cls: Any, place: _Place) -> Term:
     missing = dataclasses.MISSING
     optional = [f.name for f in fields if f.default is not missing or f.default_factory is not missing]
     return _record(cls, "dataclass", [field.name for field in fields], optional, place)
-
-
-# ---- reasons
-
-
-def _why_not(annotation: object, place: _Place) -> str:
-    for fits, sentence in _REASONS:
-        if fits(annotation):
-            return sentence
-    if place.root == "result":
-        return "is not a simple type; return its id: `-> int`"
-    subject = place.root.removesuffix("_id")
-    return f"is not a simple type; pass its id and load the object in the task: `{subject}_id: int`"
-
-
-def _origin_in(*names: str) -> Callable[[object], bool]:
-    return lambda annotation: (
-        getattr(typing.get_origin(annotation) or annotation, "__name__", "") in names
-        and getattr(typing.get_origin(annotation) or annotation, "__module__", "")
-        in ("typing", "collections.abc", "typing_extensions", "types", "builtins")
-    )
-
-
-def _sub(*classes: type) -> Callable[[object], bool]:
-    return lambda annotation: isinstance(annotation, type) and issubclass(annotation, classes)
-
-
-def _has(*attributes: str) -> Callable[[object], bool]:
-    return lambda annotation: isinstance(annotation, type) and any(hasattr(annotation, a) for a in attributes)
-
-
-def _named(*names: str) -> Callable[[object], bool]:
-    return lambda annotation: isinstance(annotation, type) and annotation.__name__ in names
-
-
-_REASONS: Final[tuple[tuple[Callable[[object], bool], str], ...]] = (
-    (lambda a: a is Any or a is object, "nothing checks; name the type"),
-    (_origin_in("TypeVar", "ParamSpec"), "is generic; name the type"),
-    (lambda a: isinstance(a, (typing.TypeVar, typing.ParamSpec)), "is generic; name the type"),
-    (lambda a: isinstance(a, (str, typing.ForwardRef)), "is a name that was not resolved; write the type itself"),
-    (_named("list", "set", "frozenset", "dict", "tuple"), "does not say what it holds; write it out, e.g. list[int]"),
-    (
-        _origin_in("List", "Set", "FrozenSet", "Dict", "Tuple"),
-        "does not say what it holds; write it out, e.g. list[int]",
-    ),
-    (
-        _origin_in("Sequence", "MutableSequence", "Collection", "Set", "AbstractSet", "MutableSet", "Mapping"),
-        "does not say what comes back; write list[...], tuple[..., ...], set[...] or dict[...]",
-    ),
-    (
-        _origin_in("MutableMapping", "OrderedDict", "defaultdict", "deque"),
-        "does not come back as what it is; write dict[...] or list[...]",
-    ),
-    (
-        _origin_in("Iterable", "Iterator", "Generator", "AsyncIterable", "AsyncIterator", "AsyncGenerator"),
-        "can be read only once; pass a list",
-    ),
-    (_origin_in("Coroutine", "Awaitable"), "is still to be awaited; write `async def` and the type it gives"),
-    (_origin_in("Callable", "FunctionType", "MethodType"), "is code, not data; pass a value that says what to do"),
-    (_origin_in("type"), "is a class, not data; pass its name as a Literal or an Enum"),
-    (_origin_in("NoReturn", "Never"), "has no values; write `None`"),
-    (_origin_in("IO", "TextIO", "BinaryIO"), "is an open file; pass its path as str"),
-    (_sub(io.IOBase), "is an open file; pass its path as str"),
-    (_sub(PurePath), "is not a simple type; pass it as str: `str(path)`"),
-    (_sub(bytearray, memoryview), "is not a simple type; pass bytes"),
-    (_sub(complex), "is not a simple type; pass two floats"),
-    (
-        lambda a: isinstance(a, type) and (a.__module__, a.__name__) == ("socket", "socket"),
-        "is a connection; pass the address",
-    ),
-    (_has("__pydantic_validator__", "__pydantic_core_schema__"), "is a pydantic model; use a frozen dataclass"),
-    (_has("__struct_fields__"), "is a msgspec Struct; use a frozen dataclass"),
-    (_has("__attrs_attrs__"), "is an attrs class; use a frozen dataclass"),
-    (_named("SecretStr", "SecretBytes"), "cannot be queued without showing it; write Annotated[str, Secret]"),
-    (_named("DataFrame", "Series", "ndarray", "Tensor"), "is too large to be queued; store it and pass its path or id"),
-    (_sub(Mapping), "does not come back as what it is; write dict[...]"),
-    (_sub(Iterator), "can be read only once; pass a list"),
-    (
-        lambda a: typing.get_origin(a) is not None and isinstance(typing.get_origin(a), type),
-        "is generic; write a class for the one type you pass",
-    ),
-)

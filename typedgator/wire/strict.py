@@ -57,7 +57,9 @@ class _Builder:
             case EnumOf(cls):
                 return cs.is_instance_schema(cls)
             case LiteralOf(values):
-                return cs.literal_schema(list(values))
+                # True == 1 == 1.0, and pydantic takes one for the other.
+                literal = cs.literal_schema(list(values))
+                return cs.no_info_before_validator_function(_one_of_types(values), literal)
             case ArrayOf(cls, item):
                 return self._array(cls, self.core(item), self._room(term))
             case TupleOf(items):
@@ -147,6 +149,20 @@ def _exactly(cls: type) -> Callable[[object], object]:
         return value
 
     return exactly
+
+
+def _one_of_types(values: tuple[object, ...]) -> Callable[[object], object]:
+    from pydantic_core import PydanticCustomError
+
+    kinds = frozenset(map(type, values))
+    shown = ", ".join(map(repr, values))
+
+    def one_of_types(value: object) -> object:
+        if type(value) not in kinds:
+            raise PydanticCustomError("literal", "must be one of {values}", {"values": shown})
+        return value
+
+    return one_of_types
 
 
 def _scalar(cls: type) -> "CoreSchema":

@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Field, PositiveInt, StringConstraints
 from typedgator.errors import UnsupportedSignature
 from typedgator.testing.strategies import calls, values
 from typedgator.wire.schema import ArgumentSchema, ResultSchema
-from typedgator.wire.simple import name_of
+from typedgator.wire.reasons import name_of
 
 
 class Colour(enum.Enum):

@@ -1,0 +1,108 @@
+"""One term in both directions, value to bytes and back, always through the strict validator.
+
+Validators are built at first use, because building them imports pydantic.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from typedgator.errors import UnsupportedSignature
+from typedgator.wire.marks import bounded
+from typedgator.wire.pack import packer, wire_type
+from typedgator.wire.strict import validator
+from typedgator.wire.terms import ArrayOf, DictOf, Record, Term
+
+__all__ = ["Codec", "Unproved", "codec_for", "no_ext"]
+
+_building: Final = threading.RLock()  # a user's own type may use a schema while another is built
+
+
+class Unproved(ValueError):
+    """A value that its own rules change or refuse when they are applied to it a second time, at the worker."""
+
+    def __str__(self) -> str:
+        return (
+            "a validator or __post_init__ changes or refuses its own output; "
+            "it runs again at the worker and must leave unchanged what it has accepted"
+        )
+
+
+def codec_for(term: Term, max_items: int | None, task: str, parameter: str) -> "Codec":
+    """The codec of a parameter, its validators built at once if there are constraints. Raises UnsupportedSignature."""
+    try:
+        codec = Codec(term, max_items)
+        if any(part.marks for part in term.all()):
+            codec.build()
+    except Exception as error:  # msgspec and pydantic have no common class for "cannot build this"
+        reason = f"cannot be built: {' '.join(str(error).split())}"
+        raise UnsupportedSignature(task, parameter, reason) from error
+    return codec
+
+
+class Codec:
+    """One term in both directions: `pack(check(value))` there, `recheck(unpack(payload))` back.
+
+    `check` and `recheck` are replaced by pydantic's validators at their first use.
+    """
+
+    def __init__(self, term: Term, max_items: int | None) -> None:
+        self.term = term
+        self._max_items = max_items
+        self._plain = packer(term)
+        self.unpack: Callable[[bytes], Any] = msgspec.msgpack.Decoder(wire_type(term), ext_hook=no_ext).decode
+        self.pack = self._pack_proved if any(_own_code(part) for part in term.all()) else self._plain
+        self.check: Callable[[object], Any] = self._first_check
+        self.recheck: Callable[[object], Any] = self._first_recheck
+
+    def build(self) -> None:
+        """Build the validators now."""
+        with _building:
+            self.recheck = validator(self.term, None)
+            free = self._max_items is None or not any(_unbounded(part) for part in self.term.all())
+            self.check = self.recheck if free else validator(self.term, self._max_items)
+
+    def _first_check(self, value: object) -> Any:
+        self.build()
+        return self.check(value)
+
+    def _first_recheck(self, value: object) -> Any:
+        self.build()
+        return self.recheck(value)
+
+    def _pack_proved(self, value: object) -> bytes:
+        """Where the user's own code checks, run it as the worker will: what it would refuse there is refused here."""
+        payload = self._plain(value)
+        try:
+            again = self._plain(self.recheck(self.unpack(payload)))
+        except Exception as error:  # the user's code may refuse, in any way, what it made itself
+            raise Unproved from error
+        if again != payload:
+            raise Unproved
+        return payload
+
+    def fits(self, default: object) -> bool:
+        """Whether a default survives the way to a worker as what it is; constraints are not looked at."""
+        try:
+            back = self.unpack(self._plain(default))
+        except Exception:  # the encoder and the user's __post_init__ may raise anything
+            return False
+        return bool(back == default) and (type(back) is type(default) or type(back) is float)
+
+
+def no_ext(code: int, data: memoryview) -> NoReturn:
+    raise ValueError(f"an Ext of code {code} is not readable")
+
+
+def _own_code(term: Term) -> bool:
+    """Whether checking this term runs code of the user's."""
+    if isinstance(term.shape, Record) and term.shape.form in ("dataclass", "namedtuple"):
+        cls = term.shape.cls
+        return term.own_code or hasattr(cls, "__post_init__") or (issubclass(cls, tuple) and cls.__bases__ != (tuple,))
+    return term.own_code
+
+
+def _unbounded(term: Term) -> bool:
+    return isinstance(term.shape, (ArrayOf, DictOf)) and not bounded(term)
