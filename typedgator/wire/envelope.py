@@ -21,6 +21,8 @@ class JobPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
 
     Times in ms. `retries` is how many times a failed attempt is tried again. Backoff before retry n (from 1) is drawn
     from 0 to min(`backoff_cap_ms`, `backoff_base_ms` * `backoff_factor` ** (n - 1)), or is exactly that when `backoff_jitter` is false.
+    `retry_on` (empty: every exception) and `retry_never` are names of exception classes, `module.qualname`, compared with those of
+    the error's class and its bases; never imported.
     `keep_result_ms` None: 10 min for a result, 60 s for None; -1: never; else that long. Hooks are names, looked up in
     the worker's registry, never imported.
     """
@@ -30,12 +32,13 @@ class JobPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     backoff_factor: float = 2.0
     backoff_cap_ms: int = 600_000
     backoff_jitter: bool = True
+    retry_on: tuple[str, ...] = ()
+    retry_never: tuple[str, ...] = ()
     time_limit_ms: int | None = None
     keep_result_ms: int | None = None
     on_start: str | None = None
     on_success: str | None = None
     on_error: str | None = None
-    expires_in_ms: int | None = None
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -1,4 +1,4 @@
-"""The outcome record: what a finished attempt left behind, as one msgpack map: v kind result|error attempt token schema."""
+"""The outcome record: what a finished attempt left behind, as one msgpack map: v kind result|error task attempt token schema."""
 
 from typing import Final, Literal
 
@@ -27,6 +27,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     kind: Literal["result", "error"]
     result: msgspec.Raw = msgspec.Raw()
     error: ErrorRecord | None = None
+    task: str = ""
     attempt: int = 0
     token: int = 0
     schema: str = ""

@@ -1,0 +1,102 @@
+"""What a running task may know and say about its own job, without a parameter for it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from threading import Event
+from typing import Final
+
+import msgspec
+
+from typedgator.errors import ConfigurationError, GatorError
+from typedgator.wire.ids import JobId, shown_id
+
+__all__ = ["MAX_PROGRESS_BYTES", "CurrentJob", "current_job", "running"]
+
+MAX_PROGRESS_BYTES: Final = 1024
+
+
+class CurrentJob:
+    """The job whose attempt is running here. Threads and coroutines that the task starts itself see it too."""
+
+    __slots__ = ("_id", "_note", "_stop", "attempt", "enqueued_at_ms", "headers", "queue", "task", "token")
+
+    def __init__(
+        self,
+        job_id: JobId,
+        *,
+        task: str,
+        queue: str,
+        attempt: int,
+        token: int,
+        headers: Mapping[str, str],
+        enqueued_at_ms: int,
+        note: Callable[[bytes], bool] | None = None,
+    ) -> None:
+        self._id = job_id
+        self.task: Final = task
+        self.queue: Final = queue
+        self.attempt: Final = attempt
+        """Which run of the job this is, from 1."""
+        self.token: Final = token
+        """The fencing token: greater than that of every attempt before. `UPDATE … WHERE token < ?` makes a write safe from a stale
+        attempt."""
+        self.headers: Final = headers
+        self.enqueued_at_ms: Final = enqueued_at_ms
+        self._note = note
+        self._stop: Event | None = None
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return shown_id(self._id)
+
+    @property
+    def enqueued_at(self) -> datetime:
+        """When the producer says it enqueued the job, UTC."""
+        return datetime.fromtimestamp(self.enqueued_at_ms / 1000, UTC)
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether someone asked this job to stop, or its lease is lost: nothing it returns will be kept."""
+        return self._stop is not None and self._stop.is_set()
+
+    def stop(self) -> None:
+        """Makes `should_stop` true. The worker calls it."""
+        if self._stop is None:
+            self._stop = Event()
+        self._stop.set()
+
+    def progress(self, value: float, total: float | None = None, text: str = "") -> bool:
+        """Keeps how far the job has come, for whoever looks at it. False when the lease is lost.
+
+        At most 1 KiB; where the backend keeps no notes it raises ConfigurationError.
+        """
+        if self._note is None:
+            raise ConfigurationError("this backend keeps no progress: see its `can.notes`")
+        note = msgspec.msgpack.encode({"value": value, "total": total, "text": text})
+        if len(note) > MAX_PROGRESS_BYTES:
+            raise ConfigurationError(f"progress of {len(note)} bytes; at most {MAX_PROGRESS_BYTES} are kept: shorten the text")
+        return self._note(note)
+
+
+_current: ContextVar[CurrentJob | None] = ContextVar("typedgator_current_job", default=None)
+
+
+def current_job() -> CurrentJob:
+    """The job that runs here. Raises GatorError outside of one, so call it in the task, not at import."""
+    job = _current.get()
+    if job is None:
+        raise GatorError("no job is running here: current_job() works inside a task that a worker (or is_async=False) runs")
+    return job
+
+
+@contextmanager
+def running(job: CurrentJob) -> Iterator[None]:
+    """Inside, `current_job()` answers `job`."""
+    reset = _current.set(job)
+    try:
+        yield
+    finally:
+        _current.reset(reset)

@@ -1,0 +1,168 @@
+"""Job: a handle on one queued call. It holds an id and asks the backend; it caches nothing but a final answer."""
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import Final, Generic, Protocol, TypeVar, cast
+
+import msgspec
+
+from typedgator.backends.contract import Backend, CancelAnswer, JobRecord, Results
+from typedgator.errors import JobCanceled, JobFailed, JobUnknown, ResultNotKept, Unsupported
+from typedgator.policy.durations import to_ms
+from typedgator.wire.ids import JobId, parse_id, shown_id
+from typedgator.wire.outcome import Outcome, decode_outcome
+from typedgator.wire.states import FINAL, JobState
+
+__all__ = ["Job", "Progress", "ResultReader"]
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
+
+_SLICE_MS: Final = 1000
+"""How long one call waits in the backend before the deadline is looked at again."""
+
+
+class ResultReader(Protocol[R_co]):
+    """Turns a stored result back into the value that the task returned. Raises PayloadMismatch or ResultNotKept."""
+
+    def __call__(self, job_id: str, outcome: Outcome | None, /) -> R_co: ...
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a running job says it has come."""
+
+    value: float
+    total: float | None = None
+    text: str = ""
+
+
+class Job(Generic[R_co]):
+    """One queued call whose result is an `R_co`. Two handles on the same job are equal.
+
+    Every method asks the backend, and raises JobUnknown once the job is forgotten and BackendUnavailable when there is no answer.
+    Each has an async twin with an `a` before its name.
+    """
+
+    __slots__ = ("_backend", "_final", "_id", "_read", "duplicate")
+
+    def __init__(
+        self,
+        backend: Backend,
+        job_id: JobId | str,
+        read: ResultReader[R_co],
+        *,
+        duplicate: bool = False,
+        final: JobRecord | None = None,
+    ) -> None:
+        self._backend = backend
+        self._id = parse_id(job_id) if isinstance(job_id, str) else job_id
+        self._read = read
+        self._final = final
+        self.duplicate: Final = duplicate
+        """Whether the call that gave this handle found the job already there (same id, or same unique key)."""
+
+    @property
+    def id(self) -> str:
+        """The id as text: keep it, and `gator.job(id)` finds the job again."""
+        return shown_id(self._id)
+
+    def state(self) -> JobState:
+        """Where the job is now."""
+        return self._known(0).state
+
+    def result(self, timeout: float | timedelta | None = None) -> R_co:
+        """What the task returned; waits for it, up to `timeout` (seconds or timedelta; None: for ever).
+
+        Raises TimeoutError when it is not finished by then, JobFailed, JobCanceled, or ResultNotKept.
+        """
+        deadline = None if timeout is None else time.monotonic() + to_ms(timeout, "timeout") / 1000
+        while True:
+            left_ms = _SLICE_MS if deadline is None else max(0, int((deadline - time.monotonic()) * 1000))
+            record = self._known(min(left_ms, _SLICE_MS))
+            if record.state in FINAL:
+                return self._value(record)
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"job {self.id} is {record.state}, not finished, after {timeout} s; it goes on")
+
+    def cancel(self) -> bool:
+        """Asks that the job does not run, or stops. True: it is canceled, or its worker will be told; False: it already ended.
+
+        A running `async def` task is cancelled at its next await, a running sync task sees `current_job().should_stop`.
+        """
+        if self._final is not None:
+            return self._final.state is JobState.CANCELED
+        answer = self._backend.cancel(self._id)
+        if answer is CancelAnswer.UNKNOWN:
+            raise JobUnknown(self.id)
+        return answer is not CancelAnswer.TOO_LATE
+
+    def progress(self) -> Progress | None:
+        """What the running task last said of its progress, or None."""
+        noted = self._known(0).progress
+        return None if noted is None else msgspec.msgpack.decode(noted, type=Progress)
+
+    async def astate(self) -> JobState:
+        """`state`, from async code."""
+        return await asyncio.to_thread(self.state)
+
+    async def aresult(self, timeout: float | timedelta | None = None) -> R_co:
+        """`result`, from async code."""
+        return await asyncio.to_thread(self.result, timeout)
+
+    async def acancel(self) -> bool:
+        """`cancel`, from async code."""
+        return await asyncio.to_thread(self.cancel)
+
+    async def aprogress(self) -> Progress | None:
+        """`progress`, from async code."""
+        return await asyncio.to_thread(self.progress)
+
+    def _known(self, wait_ms: int) -> JobRecord:
+        if self._final is not None:
+            return self._final
+        if not isinstance(self._backend, Results):
+            raise Unsupported("this backend keeps no states and results: see its `can.results`")
+        record = self._backend.outcome(self._id, wait_ms=wait_ms)
+        if record is None:
+            raise JobUnknown(self.id)
+        if record.state in FINAL and record.state is not JobState.FAILED:  # a failed job may be requeued
+            self._final = record
+        return record
+
+    def _value(self, record: JobRecord) -> R_co:
+        outcome = None if record.outcome is None else decode_outcome(record.outcome)
+        if record.state is JobState.CANCELED:
+            raise JobCanceled(self.id, record.reason or "canceled")
+        if record.state is JobState.FAILED:
+            error = None if outcome is None else outcome.error
+            if record.reason or error is None:
+                raise JobFailed(self.id, "typedgator", record.reason or "the reason was not kept", "", record.attempt)
+            raise JobFailed(self.id, error.type, error.message, error.traceback, record.attempt)
+        return self._read(self.id, outcome)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and cast("Job[object]", other)._id == self._id
+
+    def __hash__(self) -> int:
+        return hash(self._id)
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id}>"
+
+
+def untyped_result(job_id: str, outcome: Outcome | None) -> object:
+    """Reads a result whose task is not known here: plain msgpack values."""
+    if outcome is None:
+        return None
+    return msgspec.msgpack.decode(outcome.result)
+
+
+def need_result(job_id: str, outcome: Outcome | None) -> Outcome:
+    """The outcome, or ResultNotKept."""
+    if outcome is None:
+        raise ResultNotKept(job_id)
+    return outcome
+
+
