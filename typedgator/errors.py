@@ -15,6 +15,7 @@
     │   ├── JobCanceled                      it was canceled, or expired
     │   ├── JobUnknown (LookupError)         finished longer ago than it is kept, or never existed
     │   └── ResultNotKept                    it succeeded, but its result was not kept
+    ├── TimeLimitExceeded (TimeoutError)     an attempt that ran longer than its time_limit
     ├── PayloadMismatch (ValueError)         bytes that are not what this task accepts
     └── BackendUnavailable                   the backend did not answer; the cause is chained
         └── WorkerLapsed                     a worker identity whose lease is over
@@ -37,6 +38,7 @@ __all__ = [
     "PayloadMismatch",
     "RegistrationError",
     "ResultNotKept",
+    "TimeLimitExceeded",
     "UnknownDependency",
     "Unsupported",
     "UnsupportedSignature",
@@ -180,6 +182,10 @@ class ResultNotKept(JobError):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"job {job_id} succeeded, but its result was not kept: enqueue with keep_result=True", job_id)
+
+
+class TimeLimitExceeded(GatorError, TimeoutError):
+    """An attempt that ran longer than its `time_limit`; it counts as a failure of the task."""
 
 
 class PayloadMismatch(GatorError, ValueError):
