@@ -1,11 +1,12 @@
-"""Limits that are checked on the bytes, before anything decodes them: size, nesting, number of values.
+"""Limits that are checked on the bytes, before anything decodes them: size, number of values, nesting.
 
-A byte can make an object of a hundred bytes (an empty array, an empty map), and deep nesting exhausts the decoder's
-stack, so a payload that is small enough to be stored is not yet small enough to be read. Small payloads cannot do harm
-and pass for the price of a comparison.
+A byte can make an object of hundreds (an empty array, a record that is all defaults) and microseconds of work, and deep
+nesting exhausts the decoder's stack, so a payload that is small enough to be stored is not yet small enough to be read.
+The writer keeps the same limits, so that it never writes what will not be read.
 """
 
 import re
+import sys
 from typing import Final
 
 __all__ = ["CAREFREE_BYTES", "DEFAULT_PAYLOAD_BYTES", "DEEPEST", "LARGEST_PAYLOAD_BYTES", "too_much"]
@@ -14,13 +15,14 @@ DEFAULT_PAYLOAD_BYTES: Final = 16 * 1024
 LARGEST_PAYLOAD_BYTES: Final = 1 << 20
 """The hard limit of every payload and result; no setting goes beyond."""
 
-DEEPEST: Final = 64
-CAREFREE_BYTES: Final = 16 * 1024
-"""A payload up to this size never has too many values; a writer need not look."""
+CAREFREE_BYTES: Final = 1024
+"""What is this small can do no harm: nobody need look."""
 
-_SHALLOW_BYTES: Final = 1024  # nesting as deep as this many bytes allow is no danger to the stack
-_HEAVIEST: Final = 1 << 18
-_CONTAINER_WEIGHT: Final = 8  # a container costs as much memory as this many scalars
+DEEPEST: Final = 64
+_MOST_VALUES: Final = 1 << 18
+# The interpreter's own limit ends a recursion in C long before the stack does, unless someone has raised it.
+_SAFE_RECURSION: Final = 5000
+
 _OPENERS: Final = bytes([*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF])
 _SINGLES: Final = re.compile(rb"[\x00-\x7f\xa0\xc0\xc2\xc3\xe0-\xff]+")  # values of one byte
 
@@ -40,26 +42,34 @@ _CONTAINERS: Final[dict[int, tuple[int, int]]] = {  # -> bytes of length, values
 }
 
 
-def too_much(payload: bytes) -> str:
+def too_much(payload: bytes, *, typed: bool = True) -> str:
     """Why these bytes must not be decoded; "" when they may. Malformed bytes may: the decoder refuses them.
 
-    Linear in the number of values, and bounded by it.
+    `typed`: they are decoded by a type, which bounds the nesting of all but what it skips. Most payloads cost one pass
+    in C; the others are walked, in time linear in their values and bounded.
     """
     size = len(payload)
-    if size <= _SHALLOW_BYTES:
+    if size <= CAREFREE_BYTES:
         return ""
     if size > LARGEST_PAYLOAD_BYTES:
         return f"it has {size} bytes, at most {LARGEST_PAYLOAD_BYTES} are read"
-    if size <= CAREFREE_BYTES and size - len(payload.translate(None, _OPENERS)) <= DEEPEST:
+    most = _most_containers(size)
+    openers = size - len(payload.translate(None, _OPENERS))  # at least as many as there are containers
+    shallow = openers <= DEEPEST or (typed and sys.getrecursionlimit() <= _SAFE_RECURSION)
+    if shallow and openers <= most and size <= _MOST_VALUES:
         return ""
-    return _scan(payload)
+    return _scan(payload, most)
 
 
-def _scan(payload: bytes) -> str:
-    at, size, weight = 0, len(payload), 0
+def _most_containers(size: int) -> int:
+    return 1024 + size // 32
+
+
+def _scan(payload: bytes, most: int) -> str:
+    at, size, values, containers = 0, len(payload), 0, 0
     left: list[int] = []  # how many values each open container still expects
     expected = 1
-    while weight <= _HEAVIEST:
+    while values <= _MOST_VALUES:
         while not expected and left:
             expected = left.pop()
         if not expected or at >= size:
@@ -69,19 +79,21 @@ def _scan(payload: bytes) -> str:
             found = min(singles.end() - at, expected)
             at += found
             expected -= found
-            weight += found
+            values += found
             continue
         expected -= 1
-        weight += 1
+        values += 1
         step, inside = _value(payload, at)
         at += step
         if inside is not None:
             left.append(expected)
             expected = inside
-            weight += _CONTAINER_WEIGHT
+            containers += 1
             if len(left) > DEEPEST:
                 return f"it is nested deeper than {DEEPEST} levels"
-    return "it holds too many values to be read at once"
+            if containers > most:
+                return f"it holds more lists, maps and records than the {most} that are read in {size} bytes"
+    return f"it holds more than {_MOST_VALUES} values"
 
 
 def _value(payload: bytes, at: int) -> tuple[int, int | None]:

@@ -24,6 +24,7 @@ __all__ = ["HIDDEN", "Show", "breaks_rules", "broken_rules", "shown_value", "uns
 
 HIDDEN: Final = "<hidden>"
 _WIDEST: Final = 60
+_MOST_RULES: Final = 200  # beyond, nobody reads them, and telling them takes longer than finding them
 
 Show: TypeAlias = Callable[[str], bool]
 """Whether the value of the argument of that name may be shown."""
@@ -92,6 +93,8 @@ def breaks_rules(error: Exception) -> "TypeIs[ValidationError]":
 
 def broken_rules(error: "ValidationError", root: Term, show: Show, name: str = "") -> list[str]:
     """One line for each broken rule. `name` is what the root is called, "" for arguments: they have their own names."""
+    if error.error_count() > _MOST_RULES:
+        return [f"{error.error_count()} rules are broken, in {name or 'the arguments'}"]
     found: dict[str, list[tuple[int, str, str]]] = {}
     for detail in error.errors(include_url=False):
         path, member_path, owner = _place(root, detail["loc"], name)

@@ -134,10 +134,11 @@ class ArgumentSchema:
         Bytes written under another schema are searched for keys this one does not know. Raises PayloadMismatch, and
         nothing else, whatever the bytes are.
         """
-        reason = too_much(payload)
+        known = fingerprint == self.fingerprint
+        reason = too_much(payload, typed=known)
         if reason:
             raise PayloadMismatch(f"{self.task}: the payload is refused: {reason}")
-        if fingerprint != self.fingerprint:
+        if not known:
             self._search(payload)
         try:
             return self._split(self._codec.recheck(self._unpack(payload)))

@@ -44,7 +44,7 @@ def _in_map(term: Term | None, value: dict[object, object], path: str) -> Iterat
 
 def _in_array(term: Term | None, value: list[object], path: str) -> Iterator[str]:
     match term.shape if term is not None else None:
-        case ArrayOf(_, item):
+        case ArrayOf(_, item) if item.parts():  # scalars hold no keys
             for index, inner in enumerate(value):
                 yield from unknown_keys(item, inner, f"{path}[{index}]")
         case TupleOf(items):

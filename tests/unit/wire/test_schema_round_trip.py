@@ -20,8 +20,8 @@ from pydantic import AfterValidator, Field, PositiveInt, StringConstraints
 
 from typedgator.errors import UnsupportedSignature
 from typedgator.testing.strategies import calls, values
-from typedgator.wire.schema import ArgumentSchema, ResultSchema
 from typedgator.wire.reasons import name_of
+from typedgator.wire.schema import ArgumentSchema, ResultSchema
 
 
 class Colour(enum.Enum):
