@@ -44,6 +44,8 @@ logger = logging.getLogger("typedgator.sqlite")
 _CAN: Final = Capabilities(durable=True, shared=True, exchange=True)
 POLL_S: Final = 0.02
 """How often a waiting claim asks whether another process has written: 3 microseconds each time."""
+FIRST_POLL_S: Final = 0.001
+"""It begins at this pace and slows down: what follows soon on other work starts soon."""
 LONG_LOG_BYTES: Final = 64 << 20
 
 _GLANCE: Final = statement("glance")
@@ -187,10 +189,10 @@ class SqliteBackend:
             pause = min(left, max(0, next_ms - self._storage.now_ms()) / 1000)
         file = self._storage.file
         before = self.clock.monotonic()
-        slept = 0.0
+        slept, nap = 0.0, FIRST_POLL_S
         while slept < pause:
-            file.wait(generation, min(POLL_S, pause - slept))
-            slept += POLL_S
+            file.wait(generation, min(nap, pause - slept))
+            slept, nap = slept + nap, min(POLL_S, nap * 1.5)
             if file.generation != generation:
                 break
             connection, db = self._storage.take()

@@ -23,8 +23,10 @@ OLDEST: Final = (3, 35, 0)
 """The first SQLite with RETURNING and the planner that the partial indexes rely on."""
 BUSY_S: Final = 10.0
 PAUSE_S: Final = 0.005
-CHECKPOINT_PAGES: Final = 4000
-"""The log is copied into the file every 16 MB: a page that changes often is then copied once for many commits."""
+PAGE_BYTES: Final = 2048
+"""An enqueue writes three pages, each small: 4 to 6 % faster than with 4096 (docs/internals/sqlite.md)."""
+CHECKPOINT_PAGES: Final = 1000
+"""The log is copied into the file every 2 MB. A log that still grows takes twice as long to flush: it is kept short."""
 KEPT_LOG_BYTES: Final = 64 << 20
 
 
@@ -163,6 +165,7 @@ class Connections:
     def _settle_in(self, db: sqlite3.Connection) -> None:
         # Switching a new file to WAL needs it alone for a moment, and the busy handler is not asked for that lock.
         mode = ""
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         for left in reversed(range(int(BUSY_S / PAUSE_S))):
             try:
                 (mode,) = db.execute("PRAGMA journal_mode = wal").fetchone()

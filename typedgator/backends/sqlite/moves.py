@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 CALLERS_ID_MS: Final = 24 * 3_600_000
-INLINE_BYTES: Final = 2000
+INLINE_BYTES: Final = 1500
 """A larger frame has a row of its own: a change of state rewrites the job's row, and should not rewrite much."""
 
 STATES: Final[tuple[JobState, ...]] = tuple(JobState)

@@ -57,7 +57,7 @@ def _record(db: sqlite3.Connection, seq: int) -> JobRecord:
     row = db.execute(_RECORD, (seq,)).fetchone()
     job_id, number, frame, queue, attempt, crashes, token, worker, due_ms, finished_ms, canceling, reason = row[:12]
     outcome, progress = row[12:]
-    state = STATES[number]
+    state = STATES[int(number)]
     parents = db.execute(_PARENTS, (seq,)).fetchall() if state is JobState.BLOCKED else []
     return JobRecord(
         job_id=job_id,
@@ -94,7 +94,7 @@ def counts(db: sqlite3.Connection, ns: int) -> Counts:
             paused.add(name)
         add(queue, JobState.WAITING, db.execute(_COUNT_WAITING, (queue,)).fetchone()[0])
     for queue, number, jobs in db.execute(_COUNT_DUE, (ns,)):
-        add(queue, STATES[number], jobs)
+        add(queue, STATES[int(number)], jobs)
     for state, sql in _COUNTS.items():
         for queue, jobs in db.execute(sql, (ns,)):
             add(queue, state, jobs)
