@@ -1,6 +1,8 @@
-"""The SQLite backend keeps the contract, and after each test the raw tables are as they should be."""
+"""The SQLite backend keeps the contract, and the raw tables are as they should be after each test and each step."""
 
+import tempfile
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -8,7 +10,7 @@ from typedgator.backends.contract import Backend
 from typedgator.backends.sqlite import SqliteBackend
 from typedgator.backends.sqlite.audit import faults
 from typedgator.clock import Clock
-from typedgator.testing.contract import BackendContract
+from typedgator.testing.contract import BackendContract, BackendModel
 
 
 class TestSqlite(BackendContract):
@@ -33,3 +35,30 @@ class TestSqlite(BackendContract):
         """Each job in one index, no lease without a worker, no key without an owner, an intact file."""
         assert isinstance(backend, SqliteBackend)
         assert faults(backend.path) == []
+
+
+class SqliteModel(BackendModel):
+    """Backend and model, side by side; the raw tables are looked at after each step, the file when the run is over."""
+
+    folder: ClassVar[tempfile.TemporaryDirectory[str]]
+
+    def make(self, clock: Clock) -> Backend:
+        """A fresh file."""
+        SqliteModel.folder = tempfile.TemporaryDirectory(prefix="typedgator-model-")
+        return SqliteBackend(Path(self.folder.name) / "jobs.db", synchronous="off", clock=clock)
+
+    def audit(self, backend: Backend) -> None:
+        """No row contradicts another."""
+        assert isinstance(backend, SqliteBackend)
+        assert faults(backend.path, integrity=False) == []
+
+    def teardown(self) -> None:
+        """The file is intact, and goes."""
+        assert isinstance(self.backend, SqliteBackend)
+        path = self.backend.path
+        super().teardown()
+        assert faults(path) == []
+        self.folder.cleanup()
+
+
+TestSqliteModel = SqliteModel.as_test()

@@ -43,7 +43,7 @@ SELECT seq, state FROM tg_job WHERE progress IS NOT NULL AND state <> 4
 SELECT seq, state FROM tg_job WHERE (state = 3) <> (held_task IS NOT NULL AND held_schema IS NOT NULL)
 
 -- name: a unique key has one unfinished owner
-SELECT ns, hex(uniq), count(*) FROM tg_job WHERE uniq IS NOT NULL AND state < 6 GROUP BY ns, uniq HAVING count(*) > 1
+SELECT ns, hex(uniq), count(*) FROM tg_job WHERE uniq IS NOT NULL AND keyless = 0 AND state < 6 GROUP BY ns, uniq HAVING count(*) > 1
 
 -- name: a blocked job waits for an unfinished parent, and no other job waits for any
 SELECT seq, state FROM tg_job WHERE (state = 0) <> EXISTS (SELECT 1 FROM tg_parent WHERE child = seq)

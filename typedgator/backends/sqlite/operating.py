@@ -42,10 +42,8 @@ def requeue(tx: Transaction, job_id: JobId) -> bool:
     job = by_id(tx, job_id)
     if job is None or job.state not in (NUMBER[JobState.HELD], NUMBER[JobState.FAILED]) or job.memory:
         return False
-    unique = job.unique
-    if unique is not None and job.finished_ms is not None and tx.db.execute(_HOLDER, (tx.ns, unique)).fetchone():
-        unique = None
-    tx.db.execute(_RENEW, {"uniq": unique, "seq": job.seq})
+    holder = tx.db.execute(_HOLDER, (tx.ns, job.unique)).fetchone()
+    tx.db.execute(_RENEW, {"keyless": int(holder not in (None, (job.id,))), "seq": job.seq})
     line_up(tx, job)
     return True
 

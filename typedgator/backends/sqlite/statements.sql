@@ -119,7 +119,7 @@ FROM tg_job WHERE seq = ?
 
 -- name: holder
 -- The unfinished job that holds a unique key.
-SELECT id FROM tg_job WHERE ns = ? AND uniq = ? AND state < 6
+SELECT id FROM tg_job WHERE ns = ? AND uniq = ? AND keyless = 0 AND state < 6
 
 -- name: parent_add
 INSERT INTO tg_parent (parent, child) VALUES (?, ?) ON CONFLICT DO NOTHING
@@ -253,7 +253,7 @@ UPDATE tg_job SET canceling = 1 WHERE seq = ?
 -- name: renew
 -- A failed or held job begins again; `line_up` follows.
 UPDATE tg_job SET attempt = 0, crashes = 0, finished_ms = NULL, reason = '', expires_ms = NULL, held_ms = NULL,
-    uniq = :uniq
+    keyless = :keyless
 WHERE seq = :seq
 
 -- name: held_kinds

@@ -39,6 +39,7 @@ CREATE INDEX tg_worker_until ON tg_worker (ns, until_ms);
 -- due_ms: when a scheduled, retrying or (its parents done) blocked job is due, a held one fails, a finished one loses its
 --     outcome and then, after keep_ms, its memory.
 -- expires_ms: NULL also once it has been started. token, kind: of the last attempt, and how that ended, once it has.
+-- uniq: its unique key, held until it is over; keyless: 1 when it was requeued while another held the key.
 -- memory: 1 once only the memory of a finished job is left. children: 1 when jobs may be blocked by it.
 -- frame: NULL when it is large, then it is in tg_body, so that a change of state never rewrites it.
 CREATE TABLE tg_job (
@@ -61,6 +62,7 @@ CREATE TABLE tg_job (
     memory INTEGER NOT NULL DEFAULT 0,
     finished_ms INTEGER,
     uniq BLOB,
+    keyless INTEGER NOT NULL DEFAULT 0,
     held_task TEXT,
     held_schema TEXT,
     held_reason TEXT,
@@ -71,7 +73,7 @@ CREATE TABLE tg_job (
     frame BLOB
 );
 CREATE UNIQUE INDEX tg_job_id ON tg_job (ns, id);
-CREATE UNIQUE INDEX tg_job_uniq ON tg_job (ns, uniq) WHERE uniq IS NOT NULL AND state < 6;
+CREATE UNIQUE INDEX tg_job_uniq ON tg_job (ns, uniq) WHERE uniq IS NOT NULL AND keyless = 0 AND state < 6;
 CREATE INDEX tg_job_blocked ON tg_job (ns, queue) WHERE state = 0;
 CREATE INDEX tg_job_due ON tg_job (ns, due_ms, id, queue, state) WHERE state IN (1, 5);
 CREATE INDEX tg_job_waiting ON tg_job (queue, rank) WHERE state = 2;
