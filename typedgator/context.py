@@ -77,7 +77,9 @@ class CurrentJob:
             raise ConfigurationError("this backend keeps no progress: see its `can.notes`")
         note = msgspec.msgpack.encode({"value": value, "total": total, "text": text})
         if len(note) > MAX_PROGRESS_BYTES:
-            raise ConfigurationError(f"progress of {len(note)} bytes; at most {MAX_PROGRESS_BYTES} are kept: shorten the text")
+            raise ConfigurationError(
+                f"progress of {len(note)} bytes; at most {MAX_PROGRESS_BYTES} are kept: shorten the text"
+            )
         return self._note(note)
 
 
@@ -88,7 +90,9 @@ def current_job() -> CurrentJob:
     """The job that runs here. Raises GatorError outside of one, so call it in the task, not at import."""
     job = _current.get()
     if job is None:
-        raise GatorError("no job is running here: current_job() works inside a task that a worker (or is_async=False) runs")
+        raise GatorError(
+            "no job is running here: current_job() works inside a task that a worker (or is_async=False) runs"
+        )
     return job
 
 

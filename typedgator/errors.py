@@ -1,24 +1,24 @@
 """Every exception of typedgator. Each says what, where and the way out, and carries its facts as fields.
 
-    GatorError
-    ├── ConfigurationError (ValueError)      a setting, DSN or option that cannot mean anything
-    │   └── Unsupported                      the backend in use cannot keep this promise
-    ├── RegistrationError (TypeError)        a function that cannot be a task
-    │   └── UnsupportedSignature             ... because of a parameter or its result
-    ├── NotRegistered (TypeError, LookupError)   a function or hook the gator does not know
-    ├── InvalidArguments (TypeError)         a call that was refused; nothing was enqueued
-    ├── EnqueueError                         a job that was not (wholly) accepted
-    │   ├── BatchIncomplete                  a batch that was interrupted between two chunks
-    │   └── UnknownDependency (LookupError)  a parent that never existed or is no longer known
-    ├── JobError                             about one job
-    │   ├── JobFailed                        it failed for good
-    │   ├── JobCanceled                      it was canceled, or expired
-    │   ├── JobUnknown (LookupError)         finished longer ago than it is kept, or never existed
-    │   └── ResultNotKept                    it succeeded, but its result was not kept
-    ├── TimeLimitExceeded (TimeoutError)     an attempt that ran longer than its time_limit
-    ├── PayloadMismatch (ValueError)         bytes that are not what this task accepts
-    └── BackendUnavailable                   the backend did not answer; the cause is chained
-        └── WorkerLapsed                     a worker identity whose lease is over
+GatorError
+├── ConfigurationError (ValueError)      a setting, DSN or option that cannot mean anything
+│   └── Unsupported                      the backend in use cannot keep this promise
+├── RegistrationError (TypeError)        a function that cannot be a task
+│   └── UnsupportedSignature             ... because of a parameter or its result
+├── NotRegistered (TypeError, LookupError)   a function or hook the gator does not know
+├── InvalidArguments (TypeError)         a call that was refused; nothing was enqueued
+├── EnqueueError                         a job that was not (wholly) accepted
+│   ├── BatchIncomplete                  a batch that was interrupted between two chunks
+│   └── UnknownDependency (LookupError)  a parent that never existed or is no longer known
+├── JobError                             about one job
+│   ├── JobFailed                        it failed for good
+│   ├── JobCanceled                      it was canceled, or expired
+│   ├── JobUnknown (LookupError)         finished longer ago than it is kept, or never existed
+│   └── ResultNotKept                    it succeeded, but its result was not kept
+├── TimeLimitExceeded (TimeoutError)     an attempt that ran longer than its time_limit
+├── PayloadMismatch (ValueError)         bytes that are not what this task accepts
+└── BackendUnavailable                   the backend did not answer; the cause is chained
+    └── WorkerLapsed                     a worker identity whose lease is over
 """
 
 from collections.abc import Sequence

@@ -8,17 +8,15 @@ from typing import Final, Generic, Protocol, TypeVar, cast
 import msgspec
 
 from typedgator.backends.contract import Backend, CancelAnswer, JobRecord, Results
-from typedgator.errors import JobCanceled, JobFailed, JobUnknown, ResultNotKept, Unsupported
+from typedgator.errors import JobCanceled, JobFailed, JobUnknown, Unsupported
 from typedgator.policy.durations import to_ms
 from typedgator.wire.ids import JobId, parse_id, shown_id
 from typedgator.wire.outcome import Outcome, decode_outcome
 from typedgator.wire.states import FINAL, JobState
 
-__all__ = ["Job", "Progress", "ResultReader"]
+__all__ = ["Job", "Progress", "ResultReader", "untyped_result"]
 
-R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
-T = TypeVar("T")
 
 _SLICE_MS: Final = 1000
 """How long one call waits in the backend before the deadline is looked at again."""
@@ -60,7 +58,7 @@ class Job(Generic[R_co]):
         self._id = parse_id(job_id) if isinstance(job_id, str) else job_id
         self._read = read
         self._final = final
-        self.duplicate: Final = duplicate
+        self.duplicate = duplicate
         """Whether the call that gave this handle found the job already there (same id, or same unique key)."""
 
     @property
@@ -119,6 +117,10 @@ class Job(Generic[R_co]):
         """`progress`, from async code."""
         return await asyncio.to_thread(self.progress)
 
+    def adopt(self, answer: "Job[object]") -> None:
+        """Becomes a handle on the job that stands for this call. For a batch, whose handles exist before its jobs do."""
+        self._id, self.duplicate, self._final = answer._id, answer.duplicate, answer._final
+
     def _known(self, wait_ms: int) -> JobRecord:
         if self._final is not None:
             return self._final
@@ -157,12 +159,3 @@ def untyped_result(job_id: str, outcome: Outcome | None) -> object:
     if outcome is None:
         return None
     return msgspec.msgpack.decode(outcome.result)
-
-
-def need_result(job_id: str, outcome: Outcome | None) -> Outcome:
-    """The outcome, or ResultNotKept."""
-    if outcome is None:
-        raise ResultNotKept(job_id)
-    return outcome
-
-

@@ -1,0 +1,326 @@
+"""One attempt, from a claimed frame to a settlement: opened, called, closed. Nothing here waits, stores or retries.
+
+open_attempt   frame -> envelope -> task -> arguments; or at once a settlement: held, or failed with its reason
+call / acall   the only `try` around user code; whatever it does becomes an Ending
+close_attempt  Ending -> Verdict by the job's own policy; a result that cannot be stored is a failure, not a re-run
+"""
+
+import asyncio
+import logging
+import random
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Final, TypeAlias, assert_never, cast
+
+import msgspec
+
+from typedgator.backends.contract import Claimed
+from typedgator.context import CurrentJob, running
+from typedgator.errors import PayloadMismatch, TimeLimitExceeded
+from typedgator.job import Job
+from typedgator.middleware import Middleware
+from typedgator.policy.control import Cancel, Snooze
+from typedgator.policy.retry import class_name, retry_delay_ms
+from typedgator.producer import TaskSpec
+from typedgator.registry import AnyTask, Registry
+from typedgator.task import AsyncTask
+from typedgator.wire.envelope import Envelope, JobPolicy, decode_envelope
+from typedgator.wire.frame import open_frame
+from typedgator.wire.outcome import MAX_TRACEBACK_BYTES, ErrorRecord, Outcome, encode_outcome
+from typedgator.wire.verdict import (
+    KEPT_ID_MS,
+    KEPT_RESULT_MS,
+    Canceled,
+    Failed,
+    Held,
+    Released,
+    RetryIn,
+    Settlement,
+    Snoozed,
+    Succeeded,
+    Verdict,
+)
+
+__all__ = [
+    "Attempt",
+    "Ending",
+    "Raised",
+    "Returned",
+    "Stopped",
+    "acall",
+    "announce_end",
+    "announce_start",
+    "call",
+    "close_attempt",
+    "open_attempt",
+]
+
+logger: Final = logging.getLogger("typedgator")
+
+_TEXT_LIMIT: Final = MAX_TRACEBACK_BYTES
+
+
+class Attempt:
+    """An attempt that can be called: its task, its arguments, and what `current_job()` will say."""
+
+    __slots__ = ("args", "claimed", "envelope", "job", "kwargs", "started", "task")
+
+    def __init__(
+        self,
+        claimed: Claimed,
+        envelope: Envelope,
+        task: AnyTask,
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+        job: CurrentJob,
+    ) -> None:
+        self.claimed: Final = claimed
+        self.envelope: Final = envelope
+        self.task: Final = task
+        self.args: Final = args
+        self.kwargs: Final = kwargs
+        self.job: Final = job
+        self.started = 0.0
+
+    @property
+    def policy(self) -> JobPolicy:
+        """What was promised for this job at enqueue."""
+        return self.envelope.policy
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the task is an `async def`."""
+        return isinstance(self.task, AsyncTask)
+
+
+class Returned(msgspec.Struct, frozen=True, gc=False):
+    """The task returned this."""
+
+    value: object
+
+
+class Raised(msgspec.Struct, frozen=True, gc=False):
+    """The task raised this: an error, or a signal (Retry, Snooze, Cancel)."""
+
+    error: BaseException
+
+
+class Stopped(msgspec.Struct, frozen=True, gc=False):
+    """The task was stopped from outside. `canceled`: somebody asked for it; else the worker ends, and gives the job back."""
+
+    canceled: bool
+
+
+Ending: TypeAlias = Returned | Raised | Stopped
+
+
+def open_attempt(
+    claimed: Claimed, registry: Registry, note: Callable[[bytes], bool] | None = None
+) -> Attempt | Settlement:
+    """Makes a claimed frame callable, or settles it at once: nothing that a job's bytes say can hurt the worker."""
+    try:
+        head = open_frame(claimed.frame)
+        envelope = decode_envelope(head.envelope)
+    except PayloadMismatch as error:
+        return Settlement(claimed.job_id, claimed.token, Failed(_error_outcome(claimed, "", error)))
+    task = registry.find(envelope.task)
+    if task is None:
+        return _hold(claimed, envelope, f"task {envelope.task} is not known to the worker that took it")
+    schema = task.spec.arguments
+    try:
+        args, kwargs = schema.decode(bytes(envelope.args), fingerprint=envelope.schema)
+    except PayloadMismatch as error:
+        if envelope.schema != schema.fingerprint:
+            return _hold(claimed, envelope, str(error))
+        return Settlement(claimed.job_id, claimed.token, Failed(_error_outcome(claimed, envelope.task, error)))
+    job = CurrentJob(
+        claimed.job_id,
+        task=envelope.task,
+        queue=head.queue,
+        attempt=claimed.attempt,
+        token=claimed.token,
+        headers=envelope.headers,
+        enqueued_at_ms=envelope.enqueued_at,
+        note=note,
+    )
+    return Attempt(claimed, envelope, task, args, kwargs, job)
+
+
+def call(attempt: Attempt, middleware: tuple[Middleware, ...] = ()) -> Ending:
+    """Runs a sync task in this thread. Never raises."""
+    try:
+        with running(attempt.job):
+            if not middleware:
+                return Returned(attempt.task.fn(*attempt.args, **attempt.kwargs))
+            return Returned(_inside(attempt, middleware, lambda: attempt.task.fn(*attempt.args, **attempt.kwargs)))
+    except BaseException as error:  # user code may raise anything, SystemExit and KeyboardInterrupt included
+        return Raised(error)
+
+
+async def acall(attempt: Attempt, middleware: tuple[Middleware, ...] = ()) -> Ending:
+    """Runs an async task on this loop. Raises nothing but CancelledError, and that only when the caller's own task is cancelled."""
+    limit_ms = attempt.policy.time_limit_ms
+    deadline = asyncio.timeout(None if limit_ms is None else limit_ms / 1000)
+    try:
+        with running(attempt.job):
+            if limit_ms is None and not middleware:
+                return Returned(await _coroutine(attempt))
+            async with deadline:
+                return Returned(await _ainside(attempt, middleware))
+    except TimeoutError as error:
+        if limit_ms is not None and deadline.expired():
+            return Raised(
+                TimeLimitExceeded(f"{attempt.envelope.task} ran longer than its time_limit of {limit_ms / 1000:g} s")
+            )
+        return Raised(error)
+    except asyncio.CancelledError as error:
+        asked = asyncio.current_task()
+        if asked is not None and asked.cancelling():
+            raise
+        return Raised(error)  # the task cancelled something of its own and let it escape
+    except BaseException as error:  # as in call
+        return Raised(error)
+
+
+def announce_start(attempt: Attempt, registry: Registry, handle: Job[object]) -> None:
+    """Runs the job's `on_start` hook. Never raises: a hook's error is logged, and the job goes on."""
+    if attempt.policy.on_start is not None:
+        _call_hook(registry, attempt.policy.on_start, handle)
+
+
+def announce_end(attempt: Attempt, ending: Ending, verdict: Verdict, registry: Registry, handle: Job[object]) -> None:
+    """Runs the hook of an end that was written: `on_success`, or `on_error` at the final failure. Never raises."""
+    match verdict, ending:
+        case Succeeded(), Returned(value):
+            if attempt.policy.on_success is not None:
+                _call_hook(registry, attempt.policy.on_success, handle, value)
+        case Failed(), Raised(error):
+            if attempt.policy.on_error is not None:
+                _call_hook(registry, attempt.policy.on_error, handle, error)
+        case Failed(), Returned():
+            if attempt.policy.on_error is not None:
+                reason = PayloadMismatch(f"what {attempt.envelope.task} returned could not be stored")
+                _call_hook(registry, attempt.policy.on_error, handle, reason)
+        case _:
+            pass
+
+
+def _call_hook(registry: Registry, name: str, *args: object) -> None:
+    hook = registry.hook(name)
+    if hook is None:
+        logger.error("hook %s is not known to this worker, so it was not called; the job is not affected", name)
+        return
+    try:
+        hook(*args)
+    except Exception:
+        logger.exception("hook %s failed; the job is not affected", name)
+
+
+def close_attempt(attempt: Attempt, ending: Ending) -> Settlement:
+    """What an attempt ended as, by the policy that the job was promised."""
+    return Settlement(attempt.claimed.job_id, attempt.claimed.token, _verdict(attempt, ending))
+
+
+def _verdict(attempt: Attempt, ending: Ending) -> Verdict:
+    match ending:
+        case Returned(value):
+            return _succeeded(attempt, value)
+        case Raised(Snooze() as signal):
+            return Snoozed(signal.delay_ms)
+        case Raised(Cancel() as signal):
+            return Canceled(signal.reason)
+        case Raised(error):
+            failures = attempt.claimed.attempt - attempt.claimed.crashes
+            outcome = _error_outcome(attempt.claimed, attempt.envelope.task, error)
+            delay_ms = retry_delay_ms(attempt.policy, error, failures, random.random())
+            return Failed(outcome) if delay_ms is None else RetryIn(delay_ms, outcome)
+        case Stopped(canceled):
+            return Canceled() if canceled else Released()
+        case _:
+            assert_never(ending)
+
+
+def _succeeded(attempt: Attempt, value: object) -> Verdict:
+    spec, keep_ms = attempt.task.spec, attempt.policy.keep_result_ms
+    if spec.returns_nothing and value is None:
+        return _SUCCEEDED if keep_ms is None else Succeeded(None, max(keep_ms, KEPT_ID_MS))
+    try:
+        payload = spec.results.encode(value)
+    except PayloadMismatch as error:  # it ran, so running it again would be wrong
+        return Failed(_error_outcome(attempt.claimed, spec.name, error))
+    if keep_ms is not None and keep_ms < 0:
+        return _SUCCEEDED
+    return Succeeded(
+        _result_outcome(attempt, spec, payload), KEPT_RESULT_MS if keep_ms is None else max(keep_ms, KEPT_ID_MS)
+    )
+
+
+_SUCCEEDED: Final = Succeeded()
+
+
+def _result_outcome(attempt: Attempt, spec: TaskSpec, payload: bytes) -> bytes:
+    return encode_outcome(
+        Outcome(
+            kind="result",
+            result=msgspec.Raw(payload),
+            task=spec.name,
+            attempt=attempt.claimed.attempt,
+            token=attempt.claimed.token,
+            schema=spec.results.fingerprint,
+        )
+    )
+
+
+def _error_outcome(claimed: Claimed, task: str, error: BaseException) -> bytes:
+    record = ErrorRecord(
+        type=class_name(type(error)).removeprefix("builtins."),
+        message=_text_of(error),
+        traceback=_traceback_of(error),
+    )
+    return encode_outcome(Outcome(kind="error", error=record, task=task, attempt=claimed.attempt, token=claimed.token))
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:  # a user's __str__
+        text = "(its __str__ failed)"
+    return _storable(text, keep_end=False)
+
+
+def _traceback_of(error: BaseException) -> str:
+    if isinstance(error, PayloadMismatch):
+        return ""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = next((n for n, frame in enumerate(frames) if frame.filename != __file__), 0)
+    return _storable("".join(traceback.format_list(frames[own:])), keep_end=True)
+
+
+def _storable(text: str, *, keep_end: bool) -> str:
+    """At most 4 KiB of UTF-8, whatever a user's error says."""
+    raw = text.encode("utf-8", "replace")
+    if len(raw) > _TEXT_LIMIT:
+        raw = raw[-_TEXT_LIMIT:] if keep_end else raw[:_TEXT_LIMIT]
+    return raw.decode("utf-8", "ignore")
+
+
+def _hold(claimed: Claimed, envelope: Envelope, reason: str) -> Settlement:
+    return Settlement(claimed.job_id, claimed.token, Held(reason[:500], envelope.task, envelope.schema))
+
+
+def _coroutine(attempt: Attempt) -> Coroutine[object, None, object]:
+    return cast("Coroutine[object, None, object]", attempt.task.fn(*attempt.args, **attempt.kwargs))
+
+
+def _inside(attempt: Attempt, layers: tuple[Middleware, ...], fn: Callable[[], object]) -> object:
+    if not layers:
+        return fn()
+    with layers[0].call(attempt.envelope):
+        return _inside(attempt, layers[1:], fn)
+
+
+async def _ainside(attempt: Attempt, layers: tuple[Middleware, ...]) -> object:
+    if not layers:
+        return await _coroutine(attempt)
+    with layers[0].call(attempt.envelope):
+        return await _ainside(attempt, layers[1:])

@@ -1,0 +1,424 @@
+"""Gator: the composition root. It builds the others, holds the defaults, and hands every call to the one who knows."""
+
+import asyncio
+import inspect
+import logging
+import os
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Generic, ParamSpec, cast, overload
+
+from msgspec import UNSET, UnsetType
+from typing_extensions import TypeVar
+
+from typedgator.backends.connect import connect, masked
+from typedgator.backends.contract import EVERY_QUEUE, Backend, Counts
+from typedgator.clock import Clock, SystemClock
+from typedgator.errors import ConfigurationError, JobUnknown, RegistrationError
+from typedgator.events import Events
+from typedgator.inline import Inline
+from typedgator.job import Job
+from typedgator.middleware import Middleware
+from typedgator.options import Batch, Options, known
+from typedgator.policy.options import DEFAULT_QUEUE, Duration, TaskOptions, checked_queue
+from typedgator.policy.retry import RetryPolicy
+from typedgator.producer import TIME_LIMIT_NEEDS_ASYNC, Producer, TaskSpec
+from typedgator.queues import Queue, inspecting
+from typedgator.registry import AnyTask, Hook, Registry, task_name
+from typedgator.task import AsyncTask, Hooked, SyncTask, Task
+from typedgator.wire.ids import parse_id
+from typedgator.wire.schema import ArgumentSchema, ResultSchema
+
+__all__ = ["Gator", "Registrar"]
+
+logger: Final = logging.getLogger("typedgator")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+H = TypeVar("H", default=object)
+H_contra = TypeVar("H_contra", contravariant=True, default=object)
+F = TypeVar("F", bound=Callable[..., object])
+
+DEFAULT_DSN: Final = "sqlite:///typedgator.db"
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off"})
+
+Parents = Job[object] | str | Sequence[Job[object] | str]
+
+
+class Registrar(Generic[H_contra]):
+    """What `@gator.register(…)` gives: makes a task of the function that it is called with."""
+
+    def __init__(self, add: Callable[[Callable[..., object]], AnyTask]) -> None:
+        self._add = add
+
+    @overload
+    def __call__(self: "Registrar[R]", fn: Callable[P, Coroutine[object, None, R]], /) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]  # an async def is also a callable; the first overload wins
+    @overload
+    def __call__(self: "Registrar[R]", fn: Callable[P, R], /) -> SyncTask[P, R]: ...
+    def __call__(self, fn: Callable[..., object], /) -> AnyTask:
+        return self._add(fn)
+
+
+class Gator:
+    """One gator serves callers and workers: import the same object in both.
+
+    `dsn` names the backend; without it, TYPEDGATOR_CONN does, and without that, the file `typedgator.db` in the working folder.
+    `namespace` (or TYPEDGATOR_NAMESPACE, or `?namespace=` in the DSN) separates tenants of one server or file. `backend` replaces
+    both. The other keywords are defaults for every task; see `options`. `is_async=False`, or TYPEDGATOR_ASYNC=false, runs every
+    job where it is enqueued. `max_items` bounds collections among arguments, `max_payload` all arguments together, in bytes.
+    `show_values=False` keeps argument values out of error messages. Nothing is connected until it is needed.
+    Raises ConfigurationError for whatever cannot mean anything.
+    """
+
+    def __init__(
+        self,
+        dsn: str | None = None,
+        /,
+        *,
+        namespace: str | None = None,
+        backend: Backend | None = None,
+        queue: str | UnsetType = UNSET,
+        retries: int | RetryPolicy | UnsetType = UNSET,
+        backoff: Duration | UnsetType = UNSET,
+        is_async: bool | UnsetType = UNSET,
+        on_start: Callable[[Job[object]], object] | None | UnsetType = UNSET,
+        on_success: Callable[[Job[object], object], object] | None | UnsetType = UNSET,
+        on_error: Callable[[Job[object], BaseException], object] | None | UnsetType = UNSET,
+        expires: Duration | None | UnsetType = UNSET,
+        priority: int | UnsetType = UNSET,
+        keep_result: bool | timedelta | None | UnsetType = UNSET,
+        headers: Mapping[str, str] | UnsetType = UNSET,
+        max_items: int = 100,
+        max_payload: int = 16_384,
+        show_values: bool = True,
+        middleware: Sequence[Middleware] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        if backend is not None and dsn is not None:
+            raise ConfigurationError("give a DSN or backend=, not both")
+        self.registry: Final = Registry()
+        self.events: Final = Events()
+        self.middleware: Final = tuple(middleware)
+        self.clock: Final[Clock] = clock or SystemClock()
+        self.dsn: Final = None if backend is not None else _dsn(dsn)
+        self.backend: Final = (
+            backend
+            if self.dsn is None
+            else connect(
+                self.dsn, namespace=namespace or os.environ.get("TYPEDGATOR_NAMESPACE", "default"), clock=self.clock
+            )
+        )
+        self._max_items = max_items
+        self._max_payload = max_payload
+        self._show_values = show_values
+        self.defaults: Final = TaskOptions(
+            queue=queue,
+            retries=retries,
+            backoff=backoff,
+            is_async=_is_async() if isinstance(is_async, UnsetType) else is_async,
+            on_start=self._own_hook(on_start),
+            on_success=self._own_hook(on_success),
+            on_error=self._own_hook(on_error),
+            expires=expires,
+            priority=priority,
+            keep_result=keep_result,
+            headers=headers,
+        )
+        self._inline = Inline(self.backend, self.registry, self.clock, self.middleware)
+        self._producer = Producer(
+            self.backend,
+            defaults=self.defaults,
+            clock=self.clock,
+            middleware=self.middleware,
+            events=self.events,
+            here=self._inline.run,
+        )
+
+    # ---- tasks and hooks
+
+    @overload
+    def register(self, fn: Callable[P, Coroutine[object, None, R]], /) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]  # as in Registrar
+    @overload
+    def register(self, fn: Callable[P, R], /) -> SyncTask[P, R]: ...
+    @overload
+    def register(
+        self,
+        /,
+        *,
+        name: str | None = None,
+        queue: str | UnsetType = UNSET,
+        retries: int | RetryPolicy | UnsetType = UNSET,
+        backoff: Duration | UnsetType = UNSET,
+        is_async: bool | UnsetType = UNSET,
+        on_start: Callable[[Job[H]], object] | None | UnsetType = UNSET,
+        on_success: Callable[[Job[H], H], object] | None | UnsetType = UNSET,
+        on_error: Callable[[Job[H], BaseException], object] | None | UnsetType = UNSET,
+        expires: Duration | None | UnsetType = UNSET,
+        time_limit: Duration | None | UnsetType = UNSET,
+        unique: bool | str | UnsetType = UNSET,
+        priority: int | UnsetType = UNSET,
+        keep_result: bool | timedelta | None | UnsetType = UNSET,
+        headers: Mapping[str, str] | UnsetType = UNSET,
+    ) -> Registrar[H]: ...
+    def register(
+        self,
+        fn: Callable[..., object] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        queue: str | UnsetType = UNSET,
+        retries: int | RetryPolicy | UnsetType = UNSET,
+        backoff: Duration | UnsetType = UNSET,
+        is_async: bool | UnsetType = UNSET,
+        on_start: Callable[..., object] | None | UnsetType = UNSET,
+        on_success: Callable[..., object] | None | UnsetType = UNSET,
+        on_error: Callable[..., object] | None | UnsetType = UNSET,
+        expires: Duration | None | UnsetType = UNSET,
+        time_limit: Duration | None | UnsetType = UNSET,
+        unique: bool | str | UnsetType = UNSET,
+        priority: int | UnsetType = UNSET,
+        keep_result: bool | timedelta | None | UnsetType = UNSET,
+        headers: Mapping[str, str] | UnsetType = UNSET,
+    ) -> AnyTask | Registrar[object]:
+        """Makes a task of a function: `@gator.register`, or `@gator.register(queue="images", retries=3)`.
+
+        The argument schema is derived from the signature. `name` replaces `module.qualname`; it is stored with every job. A hook given
+        here is registered with the task. `time_limit` needs an `async def`: a thread cannot be stopped. The other options are
+        those of `options`. Raises UnsupportedSignature or RegistrationError at the `def`, naming the parameter and the way out.
+        """
+        said = TaskOptions(
+            queue=queue,
+            retries=retries,
+            backoff=backoff,
+            is_async=is_async,
+            on_start=self._own_hook(on_start),
+            on_success=self._own_hook(on_success),
+            on_error=self._own_hook(on_error),
+            expires=expires,
+            time_limit=time_limit,
+            unique=unique,
+            priority=priority,
+            keep_result=keep_result,
+            headers=headers,
+        )
+
+        def add(found: Callable[..., object]) -> AnyTask:
+            return self._add(found, name, said)
+
+        return Registrar[object](add) if fn is None else add(fn)
+
+    def hook(self, fn: F, /) -> F:
+        """Registers a function as a hook, by its name, so that `options(on_error=fn)` works: `@gator.hook`. Gives it back unchanged."""
+        self._own_hook(fn)
+        return fn
+
+    def _add(self, fn: Callable[..., object], name: str | None, said: TaskOptions) -> AnyTask:
+        if isinstance(fn, Hooked):
+            raise RegistrationError(f"{fn!r} is a task already: register the plain function")
+        task = task_name(fn, name)
+        is_coroutine = inspect.iscoroutinefunction(fn)
+        spec = TaskSpec(
+            task,
+            ArgumentSchema.of(
+                fn,
+                task=task,
+                named=name is not None,
+                max_items=self._max_items,
+                max_payload=self._max_payload,
+                show_values=self._show_values,
+            ),
+            ResultSchema.of(fn, task=task),
+            said,
+            is_coroutine=is_coroutine,
+        )
+        if not is_coroutine and said.time_limit not in (UNSET, None):
+            raise RegistrationError(TIME_LIMIT_NEEDS_ASYNC.format(task))
+        found: AnyTask = (AsyncTask if is_coroutine else SyncTask)(spec, fn, self._producer)
+        self.registry.add(found)
+        self._producer.forget(task)
+        return found
+
+    def _own_hook(self, hook: Hook | None | UnsetType) -> str | None | UnsetType:
+        if hook is None or isinstance(hook, UnsetType):
+            return hook
+        if isinstance(hook, Hooked) or not callable(hook) or inspect.iscoroutinefunction(hook):
+            raise RegistrationError(f"{hook!r} cannot be a hook: hooks are plain functions; enqueue a task inside one")
+        return self.registry.add_hook(hook)
+
+    # ---- enqueueing
+
+    def task(self, fn: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Queues a call of a registered task: `gator.task(send, 1, 2)`. Raises InvalidArguments, and then nothing was enqueued."""
+        task = known(fn, self._producer)
+        return cast("Job[R]", self._producer.send(task.spec, None, args, kwargs))
+
+    async def atask(self, fn: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """`task`, from async code."""
+        task = known(fn, self._producer)
+        return cast("Job[R]", await self._producer.asend(task.spec, None, args, kwargs))
+
+    def task_many(self, fn: Task[P, R], calls: Iterable[tuple[object, ...] | Mapping[str, object]], /) -> list[Job[R]]:
+        """Queues many calls of one task, each a tuple of positional arguments or a mapping of keywords.
+
+        Nothing is sent unless all are valid; an error names the index. Up to 250 are one atomic write.
+        """
+        task = known(fn, self._producer)
+        prepared = self._producer.prepare_each(task.spec, None, [_args_of(call, n) for n, call in enumerate(calls)])
+        return cast("list[Job[R]]", self._producer.send_all(prepared))
+
+    async def atask_many(
+        self, fn: Task[P, R], calls: Iterable[tuple[object, ...] | Mapping[str, object]], /
+    ) -> list[Job[R]]:
+        """`task_many`, from async code."""
+        task = known(fn, self._producer)
+        prepared = self._producer.prepare_each(task.spec, None, [_args_of(call, n) for n, call in enumerate(calls)])
+        return cast("list[Job[R]]", await self._producer.asend_all(prepared))
+
+    def options(
+        self,
+        *,
+        job_id: str | UnsetType = UNSET,
+        queue: str | UnsetType = UNSET,
+        retries: int | RetryPolicy | UnsetType = UNSET,
+        backoff: Duration | UnsetType = UNSET,
+        is_async: bool | UnsetType = UNSET,
+        on_start: Callable[[Job[H]], object] | None | UnsetType = UNSET,
+        on_success: Callable[[Job[H], H], object] | None | UnsetType = UNSET,
+        on_error: Callable[[Job[H], BaseException], object] | None | UnsetType = UNSET,
+        depends_on: Parents | UnsetType = UNSET,
+        delay_by: Duration | None | UnsetType = UNSET,
+        delay_until: datetime | None | UnsetType = UNSET,
+        expires: Duration | None | UnsetType = UNSET,
+        time_limit: Duration | None | UnsetType = UNSET,
+        unique: bool | str | UnsetType = UNSET,
+        priority: int | UnsetType = UNSET,
+        keep_result: bool | timedelta | None | UnsetType = UNSET,
+        headers: Mapping[str, str] | UnsetType = UNSET,
+    ) -> Options[H]:
+        """A block of options for the calls inside: `with gator.options(retries=3) as opts: opts.task(send, 1, 2)`.
+
+        What is not said comes from the task, then from the gator. Durations are seconds or timedelta.
+        `job_id`: your own id; the same id again is the same job. `queue`: which queue. `retries`: how many, or a RetryPolicy.
+        `backoff`: before the first retry. `is_async=False`: run here and now. `on_start(job)`, `on_success(job, result)`,
+        `on_error(job, error)`: registered hooks, run in the worker. `depends_on`: jobs that must succeed first.
+        `delay_by` or `delay_until` (an aware datetime): not before. `expires`: canceled when not started in time.
+        `time_limit`: an async attempt is stopped then. `unique`: True: one unfinished job of the same task and arguments, or a key
+        of your own. `priority`: 0 to 255, higher first, default 100. `keep_result`: True, False, or how long.
+        `headers`: text that travels along. Raises ConfigurationError here, not at the first call.
+        """
+        return Options(
+            TaskOptions(
+                job_id=job_id,
+                queue=queue,
+                retries=retries,
+                backoff=backoff,
+                is_async=is_async,
+                on_start=self._known_hook(on_start),
+                on_success=self._known_hook(on_success),
+                on_error=self._known_hook(on_error),
+                depends_on=_parent_ids(depends_on),
+                delay_by=delay_by,
+                delay_until=delay_until,
+                expires=expires,
+                time_limit=time_limit,
+                unique=unique,
+                priority=priority,
+                keep_result=keep_result,
+                headers=headers,
+            ),
+            self._producer,
+        )
+
+    def _known_hook(self, hook: Hook | None | UnsetType) -> str | None | UnsetType:
+        return hook if hook is None or isinstance(hook, UnsetType) else self.registry.hook_name(hook)
+
+    def batch(self, options: Options[H] | None = None, /) -> Batch[H]:
+        """A block that collects calls of any tasks and sends them together: `with gator.batch() as batch: batch.task(send, 1, 2)`.
+
+        `options` are what `gator.options(…)` gave, for every call inside. Nothing is sent unless all calls are valid.
+        """
+        return Batch(TaskOptions() if options is None else options.said, self._producer)
+
+    # ---- jobs and queues
+
+    @overload
+    def job(self, job_id: str, /) -> Job[object]: ...
+    @overload
+    def job(self, job_id: str, task: Task[P, R], /) -> Job[R]: ...
+    def job(self, job_id: str, task: Task[P, R] | None = None, /) -> Job[object] | Job[R]:
+        """A handle on a job by its id; with its task, a typed one. Asks nothing: an unknown id is heard at the first question."""
+        if task is None:
+            return Job(self.backend, job_id, self.registry.read)
+        return cast("Job[R]", Job(self.backend, job_id, known(task, self._producer).spec.read))
+
+    def queue(self, name: str = DEFAULT_QUEUE, /) -> Queue:
+        """A queue by name: `len(gator.queue("images"))`."""
+        return Queue(self.backend, checked_queue(name))
+
+    def counts(self) -> Counts:
+        """Jobs by queue and state."""
+        return inspecting(self.backend).counts()
+
+    def pop(self, *queues: str) -> Job[object] | None:
+        """Takes the next due job of these queues (none given: of all) and runs one attempt of it here. None when nothing is due."""
+        return self._inline.pop(tuple(map(checked_queue, queues)) or (EVERY_QUEUE,))
+
+    def get(self, job_id: str, /) -> Job[object]:
+        """Takes this one job, due or not, and runs one attempt of it here. Raises JobUnknown when it is not there to be taken."""
+        job = self._inline.pop((EVERY_QUEUE,), parse_id(job_id))
+        if job is None:
+            raise JobUnknown(job_id)
+        return job
+
+    async def apop(self, *queues: str) -> Job[object] | None:
+        """`pop`, from async code: the job runs in a thread."""
+        return await asyncio.to_thread(self.pop, *queues)
+
+    def close(self) -> None:
+        """Lets go of connections; a later call opens them again."""
+        self.backend.close()
+
+    def __repr__(self) -> str:
+        return f"<Gator {masked(self.dsn) if self.dsn else type(self.backend).__name__}, {len(self.registry)} tasks>"
+
+
+def _dsn(given: str | None) -> str:
+    if given is not None:
+        return given
+    found = os.environ.get("TYPEDGATOR_CONN")
+    if found:
+        return found
+    logger.info("TYPEDGATOR_CONN is not set: jobs are kept in %s, in the working folder", DEFAULT_DSN)
+    return DEFAULT_DSN
+
+
+def _is_async() -> bool | UnsetType:
+    """TYPEDGATOR_ASYNC as a boolean. Raises ConfigurationError for what is neither."""
+    said = os.environ.get("TYPEDGATOR_ASYNC", "").strip().lower()
+    if not said:
+        return UNSET
+    if said not in _TRUE | _FALSE:
+        raise ConfigurationError(f"TYPEDGATOR_ASYNC must be true or false (1/0, yes/no, on/off), got {said!r}")
+    return said in _TRUE
+
+
+def _parent_ids(parents: Parents | UnsetType) -> tuple[str, ...] | UnsetType:
+    if isinstance(parents, UnsetType):
+        return parents
+    if isinstance(parents, (Job, str)):
+        parents = (parents,)
+    return tuple(parent.id if isinstance(parent, Job) else parent for parent in parents)
+
+
+def _args_of(
+    call: tuple[object, ...] | Mapping[str, object], index: int
+) -> tuple[tuple[object, ...], Mapping[str, object]]:
+    if isinstance(call, tuple):
+        return call, {}
+    if isinstance(call, Mapping):
+        return (), call
+    raise ConfigurationError(
+        f"item {index}: a call is a tuple of positional arguments or a mapping of keywords, got {call!r:.100}; "
+        "for one argument write (value,). Nothing was enqueued."
+    )

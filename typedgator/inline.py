@@ -1,0 +1,161 @@
+"""Jobs run by the caller, in the caller's thread: `is_async=False`, and popping one job off a queue.
+
+The arguments make the whole round trip through the codec, so what fails in production fails here.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from threading import Thread
+from typing import Final, assert_never
+
+from typedgator.backends.contract import Backend, Beat, Claimed, JobRecord, Notes, Operate, Settled, WorkerId
+from typedgator.clock import Clock
+from typedgator.errors import GatorError, Unsupported
+from typedgator.execution import (
+    Attempt,
+    Ending,
+    Raised,
+    acall,
+    announce_end,
+    announce_start,
+    call,
+    close_attempt,
+    open_attempt,
+)
+from typedgator.job import Job
+from typedgator.leases import LeaseKeeper
+from typedgator.middleware import Middleware
+from typedgator.producer import Prepared
+from typedgator.registry import Registry
+from typedgator.wire.frame import pack_frame
+from typedgator.wire.ids import JobId
+from typedgator.wire.states import JobState
+from typedgator.wire.verdict import Canceled, Failed, Held, Released, RetryIn, Settlement, Snoozed, Succeeded
+
+__all__ = ["Inline"]
+
+MOST_SNOOZES: Final = 100
+LEASE_MS: Final = 30_000
+
+
+class Inline:
+    """Runs jobs here and now, by the same steps as a worker."""
+
+    def __init__(self, backend: Backend, registry: Registry, clock: Clock, middleware: Sequence[Middleware]) -> None:
+        self._backend = backend
+        self._registry = registry
+        self._clock = clock
+        self._middleware = tuple(middleware)
+
+    def run(self, prepared: Prepared) -> JobRecord:
+        """Runs a prepared call to its final state, retrying at once. Nothing is stored."""
+        frame, job_id = pack_frame(prepared.frame, self._clock.now_ms()), prepared.frame.job_id
+        attempt_number, snoozes = 1, 0
+        while True:
+            claimed = Claimed(job_id, attempt_number, attempt_number, 0, frame)
+            opened = open_attempt(claimed, self._registry, _noted)
+            settlement = opened if isinstance(opened, Settlement) else self._attempt(opened)
+            match settlement.verdict:
+                case Succeeded(outcome):
+                    return JobRecord(job_id=job_id, state=JobState.SUCCESS, outcome=outcome, attempt=attempt_number)
+                case Failed(outcome):
+                    return JobRecord(job_id=job_id, state=JobState.FAILED, outcome=outcome, attempt=attempt_number)
+                case Canceled(reason):
+                    return JobRecord(job_id=job_id, state=JobState.CANCELED, reason=reason, attempt=attempt_number)
+                case Held(reason):
+                    return JobRecord(job_id=job_id, state=JobState.FAILED, reason=reason, attempt=attempt_number)
+                case RetryIn():
+                    attempt_number += 1
+                case Snoozed():
+                    snoozes += 1
+                    if snoozes > MOST_SNOOZES:
+                        reason = f"snoozed {MOST_SNOOZES} times in a row, which never ends with is_async=False"
+                        return JobRecord(job_id=job_id, state=JobState.FAILED, reason=reason, attempt=attempt_number)
+                case Released():
+                    raise GatorError("an attempt that runs here cannot be released")
+                case verdict:
+                    assert_never(verdict)
+
+    def pop(self, queues: Sequence[str], job_id: JobId | None = None) -> Job[object] | None:
+        """Takes the next due job of these queues, or the one with this id, under a lease, and runs one attempt of it here.
+
+        The job, or None when there was nothing to take. A crash of this process costs the job one crash, as with any worker.
+        """
+        backend = self._backend
+        worker = backend.join(queues, lease_ms=LEASE_MS)
+        try:
+            if job_id is None:
+                claimed = next(iter(backend.claim(worker, limit=1, wait_ms=0, seen=0)), None)
+            elif isinstance(backend, Operate):
+                claimed = backend.take(worker, job_id)
+            else:
+                raise Unsupported("get(id) was asked for, but this backend cannot take one job; see its `can.operate`")
+            if claimed is None:
+                return None
+            self._run_claimed(worker, claimed)
+        finally:
+            backend.leave(worker)
+        return Job(backend, claimed.job_id, self._registry.read)
+
+    def _run_claimed(self, worker: WorkerId, claimed: Claimed) -> None:
+        backend = self._backend
+
+        def note(progress: bytes) -> bool:
+            return isinstance(backend, Notes) and backend.note(worker, claimed.token, progress)
+
+        opened = open_attempt(claimed, self._registry, note)
+        if isinstance(opened, Settlement):
+            backend.settle(worker, [opened])
+            return
+
+        def hear(_: WorkerId, beat: Beat) -> None:
+            if beat.lapsed or beat.lost or beat.cancels:
+                opened.job.stop()
+
+        keeper = LeaseKeeper(
+            backend, lease_ms=LEASE_MS, identity=lambda: worker, tokens=lambda: [claimed.token], hear=hear
+        )
+        keeper.start()
+        try:
+            handle = Job[object](backend, claimed.job_id, opened.task.spec.read)
+            announce_start(opened, self._registry, handle)
+            ending = self._end(opened)
+            settlement = close_attempt(opened, ending)
+            answers = backend.settle(worker, [settlement])
+            if answers == [Settled.WRITTEN]:
+                announce_end(opened, ending, settlement.verdict, self._registry, handle)
+        finally:
+            keeper.stop()
+
+    def _attempt(self, opened: Attempt) -> Settlement:
+        handle = Job[object](self._backend, opened.claimed.job_id, opened.task.spec.read)
+        announce_start(opened, self._registry, handle)
+        ending = self._end(opened)
+        settlement = close_attempt(opened, ending)
+        announce_end(opened, ending, settlement.verdict, self._registry, handle)
+        return settlement
+
+    def _end(self, opened: Attempt) -> Ending:
+        opened.started = time.monotonic()
+        ending = _run_async(opened, self._middleware) if opened.is_async else call(opened, self._middleware)
+        if isinstance(ending, Raised) and not isinstance(ending.error, Exception):
+            raise ending.error  # Ctrl-C and SystemExit are meant for the caller, whose thread this is
+        return ending
+
+
+def _noted(progress: bytes) -> bool:
+    return True
+
+
+def _run_async(opened: Attempt, middleware: tuple[Middleware, ...]) -> Ending:
+    """Runs a coroutine to its end from sync code, also where a loop is already running in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(acall(opened, middleware))
+    endings: list[Ending] = []
+    thread = Thread(target=lambda: endings.append(asyncio.run(acall(opened, middleware))))
+    thread.start()
+    thread.join()
+    return endings[0]

@@ -1,0 +1,267 @@
+"""The only road into a backend. `prepare` is pure and serves sync and async callers alike; `push` is the one line of I/O."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from typedgator.backends.contract import ATOMIC_BATCH, Backend, JobRecord, ReceiptStatus
+from typedgator.clock import Clock
+from typedgator.errors import (
+    BackendUnavailable,
+    BatchIncomplete,
+    ConfigurationError,
+    InvalidArguments,
+    ResultNotKept,
+    UnknownDependency,
+    Unsupported,
+)
+from typedgator.events import Events, JobEnqueued
+from typedgator.job import Job
+from typedgator.middleware import Middleware
+from typedgator.policy.durations import MAX_DELAY_MS
+from typedgator.policy.options import JobOptions, TaskOptions, merge, resolve
+from typedgator.wire.envelope import Envelope, encode_envelope
+from typedgator.wire.frame import Frame
+from typedgator.wire.ids import JobId, new_id, shown_id
+from typedgator.wire.outcome import Outcome
+from typedgator.wire.schema import ArgumentSchema, ResultSchema
+
+__all__ = ["TIME_LIMIT_NEEDS_ASYNC", "CallOptions", "Prepared", "Producer", "TaskSpec"]
+
+TIME_LIMIT_NEEDS_ASYNC: Final = (
+    "{}: time_limit needs an `async def`: a `def` runs in a thread, and a thread cannot be stopped"
+)
+
+
+class TaskSpec:
+    """What a task is, apart from its function: its name, its two schemas, and the options it was registered with."""
+
+    __slots__ = ("arguments", "is_coroutine", "name", "options", "results", "returns_nothing")
+
+    def __init__(
+        self,
+        name: str,
+        arguments: ArgumentSchema,
+        results: ResultSchema,
+        options: TaskOptions,
+        *,
+        is_coroutine: bool,
+    ) -> None:
+        self.name: Final = name
+        self.arguments: Final = arguments
+        self.results: Final = results
+        self.options: Final = options
+        self.is_coroutine: Final = is_coroutine
+        self.returns_nothing: Final = results.document == {"type": "null"}
+
+    def read(self, job_id: str, outcome: Outcome | None) -> object:
+        """A stored result as the task returned it. Raises ResultNotKept, or PayloadMismatch when the type changed since."""
+        if outcome is not None:
+            return self.results.decode(bytes(outcome.result))
+        if self.returns_nothing:
+            return None
+        raise ResultNotKept(job_id)
+
+
+class CallOptions:
+    """What one `options()` block says, and what that makes for each task that was called in it."""
+
+    __slots__ = ("merged", "said")
+
+    def __init__(self, said: TaskOptions) -> None:
+        self.said: Final = said
+        self.merged: Final[dict[str, JobOptions]] = {}
+
+
+class Prepared(msgspec.Struct, frozen=True, gc=False):
+    """One call, checked and encoded; nothing was sent yet."""
+
+    spec: TaskSpec
+    frame: Frame
+    envelope: Envelope
+    is_async: bool
+
+
+class Producer:
+    """Turns calls into jobs: options merged, arguments checked and encoded, the envelope mapped, the frame pushed.
+
+    `here` runs a prepared call in this thread, for `is_async=False`.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        defaults: TaskOptions,
+        clock: Clock,
+        middleware: Sequence[Middleware],
+        events: Events,
+        here: Callable[[Prepared], JobRecord],
+    ) -> None:
+        self.backend: Final = backend
+        self._defaults = defaults
+        self._clock = clock
+        self._middleware = tuple(middleware)
+        self._events = events
+        self._here = here
+        self._plain: dict[str, JobOptions] = {}
+
+    def options_of(self, spec: TaskSpec, call: CallOptions | None) -> JobOptions:
+        """What one call gets, all three levels merged. Raises ConfigurationError, or Unsupported by this backend."""
+        cache = self._plain if call is None else call.merged
+        options = cache.get(spec.name)
+        if options is None:
+            levels = (self._defaults, spec.options) if call is None else (self._defaults, spec.options, call.said)
+            options = cache[spec.name] = self._allowed(spec, resolve(merge(*levels)))
+        return options
+
+    def forget(self, name: str) -> None:
+        """The task of this name was registered anew."""
+        self._plain.pop(name, None)
+
+    def prepare(
+        self, spec: TaskSpec, options: JobOptions, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> Prepared:
+        """Checks and encodes one call. Raises InvalidArguments; whatever it raises, nothing was enqueued."""
+        payload = spec.arguments.encode(args, kwargs)
+        now_ms = self._clock.now_ms()
+        job_id = options.job_id or new_id()
+        envelope = Envelope(
+            id=job_id,
+            task=spec.name,
+            schema=spec.arguments.fingerprint,
+            args=msgspec.Raw(payload),
+            policy=options.policy,
+            headers=dict(options.headers) if options.headers else {},
+            enqueued_at=now_ms,
+        )
+        for layer in self._middleware:
+            envelope = layer.enqueue(envelope)
+        delay_ms = options.delay_ms
+        if options.until_ms is not None:
+            delay_ms = max(0, options.until_ms - now_ms)
+            if delay_ms > MAX_DELAY_MS:
+                raise ConfigurationError("delay_until is more than a year away")
+        frame = Frame(
+            job_id=job_id,
+            queue=options.queue,
+            envelope=encode_envelope(envelope),
+            priority=options.priority,
+            delay_ms=delay_ms,
+            expires_in_ms=options.expires_in_ms,
+            unique=None if options.unique is False else _unique_key(spec.name, options.unique, payload),
+            parents=options.parents,
+            flags=options.flags,
+        )
+        return Prepared(spec, frame, envelope, options.is_async)
+
+    def send(
+        self, spec: TaskSpec, call: CallOptions | None, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> Job[object]:
+        """One call becomes one job, or, with `is_async=False`, is run here and now."""
+        prepared = self.prepare(spec, self.options_of(spec, call), args, kwargs)
+        if not prepared.is_async:
+            return self._run_here(prepared)
+        return self._handles([prepared], self._push([prepared]))[0]
+
+    async def asend(
+        self, spec: TaskSpec, call: CallOptions | None, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> Job[object]:
+        """`send`, from async code: only the I/O leaves the event loop."""
+        prepared = self.prepare(spec, self.options_of(spec, call), args, kwargs)
+        return (await self.asend_all([prepared]))[0]
+
+    def prepare_each(
+        self, spec: TaskSpec, call: CallOptions | None, calls: Sequence[tuple[tuple[object, ...], Mapping[str, object]]]
+    ) -> list[Prepared]:
+        """Checks and encodes many calls of one task; an error names the index of the call."""
+        return [self.prepare_at(index, spec, call, args, kwargs) for index, (args, kwargs) in enumerate(calls)]
+
+    def prepare_at(
+        self,
+        index: int,
+        spec: TaskSpec,
+        call: CallOptions | None,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+    ) -> Prepared:
+        """Checks and encodes the call at this place of a batch. Raises InvalidArguments naming the place."""
+        options = self.options_of(spec, call)
+        if index and options.job_id is not None:
+            raise ConfigurationError("job_id names one job: it cannot be given to a batch of several")
+        try:
+            return self.prepare(spec, options, args, kwargs)
+        except InvalidArguments as error:
+            raise error.at(index) from None
+
+    async def asend_all(self, batch: Sequence[Prepared]) -> list[Job[object]]:
+        """`send_all`, from async code."""
+        return await asyncio.to_thread(self.send_all, batch)
+
+    def send_all(self, batch: Sequence[Prepared]) -> list[Job[object]]:
+        """Sends prepared calls, in order: up to ATOMIC_BATCH are one atomic write, more go in chunks.
+
+        Raises BatchIncomplete when a later chunk was interrupted; sending the same batch again is safe.
+        """
+        if any(not prepared.is_async for prepared in batch):
+            return [self._run_here(p) if not p.is_async else self._handles([p], self._push([p]))[0] for p in batch]
+        jobs: list[Job[object]] = []
+        for start in range(0, len(batch), ATOMIC_BATCH):
+            chunk = batch[start : start + ATOMIC_BATCH]
+            try:
+                answers = self._push(chunk)
+            except (BackendUnavailable, UnknownDependency) as error:
+                if not start:
+                    raise
+                rest = [shown_id(prepared.frame.job_id) for prepared in batch[start:]]
+                raise BatchIncomplete([job.id for job in jobs], rest) from error
+            jobs += self._handles(chunk, answers)
+        return jobs
+
+    def _push(self, chunk: Sequence[Prepared]) -> list[tuple[JobId, bool]]:
+        receipts = self.backend.enqueue([prepared.frame for prepared in chunk])
+        answers = [(receipt.job_id, receipt.status is ReceiptStatus.DUPLICATE) for receipt in receipts]
+        if self._events.wants(JobEnqueued):
+            for prepared, (job_id, duplicate) in zip(chunk, answers, strict=True):
+                queue = prepared.frame.queue
+                self._events.tell(JobEnqueued(shown_id(job_id), prepared.spec.name, queue, duplicate))
+        return answers
+
+    def _handles(self, chunk: Sequence[Prepared], answers: Sequence[tuple[JobId, bool]]) -> list[Job[object]]:
+        return [
+            Job(self.backend, job_id, prepared.spec.read, duplicate=duplicate)
+            for prepared, (job_id, duplicate) in zip(chunk, answers, strict=True)
+        ]
+
+    def _run_here(self, prepared: Prepared) -> Job[object]:
+        record = self._here(prepared)
+        return Job(self.backend, prepared.frame.job_id, prepared.spec.read, final=record)
+
+    def _allowed(self, spec: TaskSpec, options: JobOptions) -> JobOptions:
+        """The options, when this task and this backend can keep what they promise."""
+        if options.policy.time_limit_ms is not None and not spec.is_coroutine:
+            raise ConfigurationError(TIME_LIMIT_NEEDS_ASYNC.format(spec.name))
+        can = self.backend.can
+        if not options.is_async:
+            return options
+        asked = {
+            "unique": options.unique is not False and not can.unique,
+            "depends_on": bool(options.parents) and not can.dependencies,
+            "expires": options.expires_in_ms is not None and not can.expiry,
+            "job_id": options.job_id is not None and not can.caller_ids,
+            "priority": options.priority != 100 and not can.priorities,
+            "keep_result": (options.policy.keep_result_ms or 0) > 0 and not can.results,
+            "delay_by": can.max_delay_ms is not None and options.delay_ms > can.max_delay_ms,
+        }
+        for option, refused in asked.items():
+            if refused:
+                raise Unsupported(f"{option}= was asked for, but this backend cannot keep it; see its `can`")
+        return options
+
+
+def _unique_key(task: str, unique: bool | str, payload: bytes) -> bytes:
+    said = b"=" + payload if unique is True else b":" + str(unique).encode()
+    return blake2b(task.encode() + said, digest_size=16).digest()

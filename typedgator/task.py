@@ -1,0 +1,78 @@
+"""Task: a registered function. Still callable as the plain function it was; `.task(…)` queues a call of it."""
+
+from collections.abc import Callable, Coroutine
+from functools import update_wrapper
+from typing import Final, Generic, ParamSpec, TypeVar, cast
+
+from typedgator.job import Job
+from typedgator.policy.options import TaskOptions
+from typedgator.producer import Producer, TaskSpec
+
+__all__ = ["AsyncTask", "Hooked", "SyncTask", "Task"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+H_co = TypeVar("H_co", covariant=True)
+
+
+class Hooked(Generic[P, R_co, H_co]):
+    """A task as hooks see it: its parameters, its result, and its result once more, covariant, for what hooks may take."""
+
+    def __init__(self, spec: TaskSpec, fn: Callable[..., object], producer: Producer) -> None:
+        self.spec: Final = spec
+        self.fn: Final = fn
+        self.producer: Final = producer
+
+    @property
+    def name(self) -> str:
+        """The name under which jobs of this task are stored."""
+        return self.spec.name
+
+    @property
+    def options(self) -> TaskOptions:
+        """What the task was registered with."""
+        return self.spec.options
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the arguments' schema, 16 hexadecimal digits."""
+        return self.spec.arguments.fingerprint
+
+    @property
+    def signature(self) -> str:
+        """The signature as people read it."""
+        return self.spec.arguments.shown
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+class Task(Hooked[P, R, R]):
+    """What `gator.task` takes. `R` is what the function returns; for an `async def`, what awaiting it gives."""
+
+    def __init__(self, spec: TaskSpec, fn: Callable[..., object], producer: Producer) -> None:
+        super().__init__(spec, fn, producer)
+        update_wrapper(cast("Callable[..., object]", self), fn)
+
+    def task(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Queues a call. Raises InvalidArguments, and then nothing was enqueued."""
+        return cast("Job[R]", self.producer.send(self.spec, None, args, kwargs))
+
+    async def atask(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """`task`, from async code."""
+        return cast("Job[R]", await self.producer.asend(self.spec, None, args, kwargs))
+
+
+class SyncTask(Task[P, R]):
+    """A task made from a `def`. Calling it is calling the function, here and now."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return cast("R", self.fn(*args, **kwargs))
+
+
+class AsyncTask(Task[P, R]):
+    """A task made from an `async def`. Calling it gives the coroutine, as before."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, None, R]:
+        return cast("Coroutine[object, None, R]", self.fn(*args, **kwargs))
