@@ -74,7 +74,9 @@ def read_marks(shape: Shape, marks: tuple[object, ...]) -> Marks:
 def _flat(marks: tuple[object, ...]) -> Iterator[object]:
     """The single marks, those inside pydantic's Field and inside grouped marks such as Interval and Len."""
     for mark in marks:
-        if _is_pydantic(mark, "FieldInfo"):
+        if mark is Secret:
+            yield mark
+        elif _is_pydantic(mark, "FieldInfo"):
             _refuse_field_extras(mark)
             inner: Any = mark  # FieldInfo's attributes, without importing pydantic to name its type
             yield from _flat(tuple(inner.metadata))

@@ -49,7 +49,7 @@ def _got(value: object, show: bool) -> str:
     if value is None:
         return ", got None"
     name, text = type(value).__name__, shown_value(value) if show else HIDDEN
-    return f", got {text}" if text.startswith(f"{name}(") else f", got {name} {text}"
+    return f", got {text}" if re.match(rf"(\w+\.)*{name}\(", text) else f", got {name} {text}"
 
 
 # ---- what pydantic found

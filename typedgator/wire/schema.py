@@ -182,7 +182,8 @@ class ArgumentSchema:
     def _refusal(self, args: tuple[object, ...], kwargs: Mapping[str, object], error: Exception) -> InvalidArguments:
         bound = self._binder.explain(args, kwargs)
         problems = list(bound.problems)
-        problems += [line for line in self._broken(bound.named) if line not in problems]
+        missing = {f"{parameter.name} is missing" for parameter in self._binder.parameters}  # told better by the binder
+        problems += [line for line in self._broken(bound.named) if line not in missing]
         misfit = bool(bound.problems)
         if not problems:
             problems = [f"a validator raised {type(error).__name__}"]

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import os
 import random
+import resource
 import struct
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from pydantic import Field
 
 from typedgator.errors import PayloadMismatch
 from typedgator.testing.strategies import calls
+from typedgator.wire.binder import Call
 from typedgator.wire.guard import DEFAULT_PAYLOAD_BYTES, LARGEST_PAYLOAD_BYTES
 from typedgator.wire.schema import ArgumentSchema, ResultSchema
 
@@ -151,26 +153,31 @@ def inputs(rng: random.Random, count: int) -> Iterator[tuple[ArgumentSchema, byt
 def test_any_bytes_are_a_valid_call_or_a_payload_mismatch(capsys: pytest.CaptureFixture[str]) -> None:
     """No other exception leaves a decoder, and what it lets through can be sent again."""
     rng = random.Random(20260101)
-    accepted, worst, worst_input = 0, 0.0, b""
+    accepted, worst, slowest = 0, 0.0, b""
     for number, (schema, raw) in enumerate(inputs(rng, INPUTS)):
+        fingerprint = schema.fingerprint if number % 2 else "another"
+        call: Call | None = None
         started = time.perf_counter()
-        try:
-            args, kwargs = schema.decode(raw, fingerprint=schema.fingerprint if number % 2 else "another")
-        except PayloadMismatch:
-            pass
-        else:
+        with contextlib.suppress(PayloadMismatch):
+            call = schema.decode(raw, fingerprint=fingerprint)
+        if LONG and time.perf_counter() - started > worst:
+            # Once more, since a busy machine is slow now and then.
+            seconds, _ = cost(schema, raw, fingerprint)
+            worst, slowest = max((worst, slowest), (seconds, raw))
+        if call is not None:
             accepted += 1
-            schema.encode(args, kwargs)
-        taken = time.perf_counter() - started
-        if taken > worst:
-            worst, worst_input = taken, raw
+            schema.encode(*call)
         if number % 4 == 0:
             with contextlib.suppress(PayloadMismatch):
                 RESULT.decode(raw)
     assert 0 < accepted < INPUTS
     if LONG:
+        rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with capsys.disabled():
-            print(f"\n{INPUTS} inputs, {accepted} accepted, worst {worst * 1e3:.2f} ms on {len(worst_input)} bytes")
+            print(
+                f"\n{INPUTS} inputs, {accepted} accepted, worst {worst * 1e3:.2f} ms on {len(slowest)} bytes, "
+                f"{rss} KiB resident at most"
+            )
 
 
 def hostile(size: int) -> dict[str, bytes]:
@@ -187,13 +194,20 @@ def hostile(size: int) -> dict[str, bytes]:
     def array(body: bytes, count: int) -> bytes:
         return b"\xdd" + struct.pack(">I", count) + body * count
 
+    def padded(payload: bytes) -> bytes:
+        # A long unknown value, which is skipped: the number of containers that are read grows with the size.
+        filler = size - len(payload) - 16
+        return b"\x83" + payload[1:] + b"\xa3zzz\xc6" + struct.pack(">I", filler) + bytes(filler)
+
     room = size - 64
     most = 1000 + size // 32  # just under the number of containers that are read
     positive = b"\x82\xa4rows\x90\xa5lines\x90"
     return {
-        "arrays at the limit": under(b"rows", array(b"\x90", most)),
-        "dataclasses at limit": under(b"lines", array(b"\x80", most)),
-        "points at the limit": under(b"lines", array(b"\x81\xa6points\x91\x91\x00", min(room // 10, most // 3))),
+        "arrays at the limit": padded(under(b"rows", array(b"\x90", most))),
+        "dataclasses at limit": padded(under(b"lines", array(b"\x80", most))),
+        "points at the limit": padded(
+            under(b"lines", array(b"\x81\xa6points\x91\x91\x00", min(room // 12, most // 3)))
+        ),
         "strings at the limit": b"\x81\xa7unknown" + array(b"\xa1x", min(room // 2, 262_000)),
         "ints at the limit": under(b"rows", b"\x91" + array(b"\x01", min(room, 262_000))),
         "broken constraints": b"\x83" + positive[1:] + b"\xa8positive" + array(b"\x00", min(room, 262_000)),
@@ -238,7 +252,7 @@ def _timed(call: Callable[[], None]) -> float:
     return time.perf_counter() - started
 
 
-@pytest.mark.parametrize("size", [DEFAULT_PAYLOAD_BYTES, LARGEST_PAYLOAD_BYTES])
+@pytest.mark.parametrize("size", [DEFAULT_PAYLOAD_BYTES, pytest.param(LARGEST_PAYLOAD_BYTES, marks=pytest.mark.slow)])
 def test_hostile_bytes_cost_little(size: int, capsys: pytest.CaptureFixture[str]) -> None:
     """32 MB at most, whatever the size; the time is bounded too, and printed by the long run."""
     schema = schema_of(nested)
