@@ -60,7 +60,7 @@ def accept(tx: Transaction, frames: Sequence[Frame]) -> list[Receipt]:
     receipts: list[Receipt] = []
     stands_for: dict[JobId, JobId] = {}
     for frame in frames:
-        holder = _holder(tx, frame, stands_for)
+        holder = _holder(tx, frame)
         stands_for[frame.job_id] = holder or frame.job_id
         if holder is None:
             _enter(tx, frame, stands_for)
@@ -70,10 +70,8 @@ def accept(tx: Transaction, frames: Sequence[Frame]) -> list[Receipt]:
     return receipts
 
 
-def _holder(tx: Transaction, frame: Frame, stands_for: dict[JobId, JobId]) -> JobId | None:
+def _holder(tx: Transaction, frame: Frame) -> JobId | None:
     """Who stands for this call already."""
-    if frame.job_id in stands_for:
-        return stands_for[frame.job_id]
     if by_id(tx, frame.job_id) is not None:
         return frame.job_id
     if frame.unique is None:

@@ -70,11 +70,11 @@ class SqliteBackend:
     ) -> None:
         self.path = path
         self.clock = clock or SystemClock()
-        self._storage = Storage(path, namespace=namespace, synchronous=synchronous, insist=insist, clock=self.clock)
+        self.storage = Storage(path, namespace=namespace, synchronous=synchronous, insist=insist, clock=self.clock)
         self._warned = False
 
     def __repr__(self) -> str:
-        return f"SqliteBackend({str(self.path)!r}, namespace={self._storage.namespace!r})"
+        return f"SqliteBackend({str(self.path)!r}, namespace={self.storage.namespace!r})"
 
     @property
     def can(self) -> Capabilities:
@@ -83,11 +83,11 @@ class SqliteBackend:
 
     def open(self) -> None:
         """Opens the file, checks it and brings its tables up to date."""
-        self._storage.connections.mine()
+        self.storage.connections.mine()
 
     def close(self) -> None:
         """Closes all connections, each when its thread has finished with it."""
-        self._storage.connections.close()
+        self.storage.connections.close()
 
     # The core
 
@@ -97,7 +97,7 @@ class SqliteBackend:
             return [self._enqueue_plain(frames[0])]
         if len(frames) > 1 and all(map(accepting.is_plain, frames)):
             try:
-                with self._storage.write() as tx:
+                with self.storage.write() as tx:
                     if not accepting.accept_plain(tx, frames):
                         raise _SomeKnownError
                 return [Receipt(ReceiptStatus.NEW, frame.job_id) for frame in frames]
@@ -105,11 +105,11 @@ class SqliteBackend:
                 pass
         if not frames:
             return []
-        with self._storage.write() as tx:
+        with self.storage.write() as tx:
             return accepting.accept(tx, frames)
 
     def _enqueue_plain(self, frame: Frame) -> Receipt:
-        storage = self._storage
+        storage = self.storage
         queue = storage.queues.get(frame.queue)
         # The first job of a queue gives the queue its number; the first call of a process opens the file.
         if queue is None:
@@ -122,13 +122,13 @@ class SqliteBackend:
 
     def join(self, queues: Sequence[str], /, *, lease_ms: int) -> WorkerId:
         """A fresh identity; its lease starts now."""
-        with self._storage.write() as tx:
+        with self.storage.write() as tx:
             tx.changed = True
             return claiming.join(tx, queues, lease_ms)
 
     def leave(self, worker: WorkerId, /) -> None:
         """What it still held comes back, attempts given back."""
-        with self._storage.write() as tx:
+        with self.storage.write() as tx:
             found = claiming.find_worker(tx, worker)
             if found is not None:
                 claiming.leave(tx, found)
@@ -137,22 +137,22 @@ class SqliteBackend:
         """Lost replies again, else new jobs, else waits for some. Raises WorkerLapsed."""
         left = wait_ms / 1000
         while True:
-            generation = self._storage.file.generation
-            with self._storage.look() as db:
+            generation = self.storage.file.generation
+            with self.storage.look() as db:
                 version = _data_version(db)
                 promising, next_ms = self._glance(db, worker, seen)
             if promising:
                 claimed = self._claim(worker, limit, seen)
                 if claimed:
                     return claimed
-                with self._storage.look() as db:
+                with self.storage.look() as db:
                     _, next_ms = self._glance(db, worker, seen)
             if left <= 0:
                 return []
             left -= self._wait(left, next_ms, generation, version)
 
     def _claim(self, worker: WorkerId, limit: int, seen: Token) -> list[Claimed]:
-        with self._storage.write() as tx:
+        with self.storage.write() as tx:
             claimed = claiming.claim(tx, worker, limit, seen)
         # Raised only now: what was reaped on the way stays reaped.
         if claimed is None:
@@ -161,13 +161,13 @@ class SqliteBackend:
 
     def _glance(self, db: sqlite3.Connection, name: WorkerId, seen: Token) -> tuple[bool, int | None]:
         """Whether a claim has anything to do, and when it will have at the latest."""
-        ns = self._storage.ns
+        ns = self.storage.ns
         row = db.execute(_GLANCE, (ns, ns, name, ns)).fetchone()
         if row is None or row[2]:
             return True, None
         worker, queues, _, *times = row
         next_ms: int | None = min((when for when in times if when is not None), default=None)
-        if next_ms is not None and next_ms <= self._storage.now_ms():
+        if next_ms is not None and next_ms <= self.storage.now_ms():
             return True, next_ms
         if db.execute(_WORKER_UNSEEN, (worker, seen, 1)).fetchone():
             return True, next_ms
@@ -186,8 +186,8 @@ class SqliteBackend:
         """Sleeps until somebody has written, something falls due, or `left` seconds are over; says how many went by."""
         pause = left
         if next_ms is not None:
-            pause = min(left, max(0, next_ms - self._storage.now_ms()) / 1000)
-        file = self._storage.file
+            pause = min(left, max(0, next_ms - self.storage.now_ms()) / 1000)
+        file = self.storage.file
         before = self.clock.monotonic()
         slept, nap = 0.0, FIRST_POLL_S
         while slept < pause:
@@ -195,7 +195,7 @@ class SqliteBackend:
             slept, nap = slept + nap, min(POLL_S, nap * 1.5)
             if file.generation != generation:
                 break
-            connection, db = self._storage.take()
+            connection, db = self.storage.take()
             try:
                 if _data_version(db) != version:
                     break
@@ -208,20 +208,20 @@ class SqliteBackend:
 
     def beat(self, worker: WorkerId, tokens: Sequence[Token], /) -> Beat:
         """The worker's lease starts anew, also when it ended and nobody noticed."""
-        with self._storage.write() as tx:
+        with self.storage.write() as tx:
             found = claiming.find_worker(tx, worker)
             return Beat(list(tokens), [], lapsed=True) if found is None else claiming.beat(tx, found, tokens)
 
     def settle(self, worker: WorkerId, settlements: Sequence[Settlement], /) -> list[Settled]:
         """Ends attempts, all in one transaction."""
-        with self._storage.write() as tx:
+        with self.storage.write() as tx:
             return settling.settle(tx, worker, settlements)
 
     def exchange(
         self, worker: WorkerId, settlements: Sequence[Settlement], /, *, limit: int, seen: Token
     ) -> tuple[list[Settled], list[Claimed]]:
         """Settles and claims in one transaction: one flush of the disk for both."""
-        with self._storage.write() as tx:
+        with self.storage.write() as tx:
             settled = settling.settle(tx, worker, settlements)
             claimed = claiming.claim(tx, worker, limit, seen)
         if claimed is None:
@@ -230,12 +230,12 @@ class SqliteBackend:
 
     def cancel(self, job_id: JobId, /) -> CancelAnswer:
         """Ends a job that is not running; asks a running one to stop."""
-        with self._storage.write() as tx:
+        with self.storage.write() as tx:
             return operating.cancel(tx, job_id)
 
     def maintain(self, *, limit: int) -> Upkeep:
         """Up to `limit` of each kind; `more` when one of them reached it. Also moves the log into the file."""
-        with self._storage.write() as tx:
+        with self.storage.write() as tx:
             promoted = turning.promote(tx, limit)
             reclaimed, crashed = turning.reap(tx, limit)
             expired = turning.expire(tx, limit)
@@ -253,7 +253,7 @@ class SqliteBackend:
 
     def _checkpoint(self) -> None:
         """As much of the log as nobody reads any more; says once when something keeps it from shrinking."""
-        with self._storage.look() as db:
+        with self.storage.look() as db:
             db.execute("ROLLBACK")
             db.execute("PRAGMA wal_checkpoint(passive)").fetchall()
         try:
@@ -276,53 +276,53 @@ class SqliteBackend:
         """The record once the state is final, or as it stands after `wait_ms`."""
         left = wait_ms / 1000
         while True:
-            generation = self._storage.file.generation
-            with self._storage.look() as db:
+            generation = self.storage.file.generation
+            with self.storage.look() as db:
                 version = _data_version(db)
-                if left <= 0 or reading.is_over(db, self._storage.ns, job_id):
-                    return reading.record(db, self._storage.ns, job_id)
+                if left <= 0 or reading.is_over(db, self.storage.ns, job_id):
+                    return reading.record(db, self.storage.ns, job_id)
             left -= self._wait(left, None, generation, version)
 
     def counts(self) -> Counts:
         """How many jobs there are."""
-        with self._storage.look() as db:
-            return reading.counts(db, self._storage.ns)
+        with self.storage.look() as db:
+            return reading.counts(db, self.storage.ns)
 
     def find(self, job_id: JobId, /) -> JobRecord | None:
         """What is known of one job."""
-        with self._storage.look() as db:
-            return reading.record(db, self._storage.ns, job_id)
+        with self.storage.look() as db:
+            return reading.record(db, self.storage.ns, job_id)
 
     def page(self, state: JobState, /, *, queue: str | None = None, after: str | None = None, limit: int = 100) -> Page:
         """Jobs in one state."""
-        with self._storage.look() as db:
-            return reading.page(db, self._storage.ns, state, queue, after, limit)
+        with self.storage.look() as db:
+            return reading.page(db, self.storage.ns, state, queue, after, limit)
 
     # Operate
 
     def requeue(self, job_id: JobId, /) -> bool:
         """A dead letter or a held job begins again."""
-        with self._storage.write() as tx:
+        with self.storage.write() as tx:
             return operating.requeue(tx, job_id)
 
     def purge(self, state: JobState, /, *, queue: str | None = None, limit: int) -> int:
         """Removes up to `limit` jobs in a state."""
-        with self._storage.write() as tx:
+        with self.storage.write() as tx:
             return operating.purge(tx, state, queue, limit)
 
     def pause(self, queue: str, /) -> None:
         """The queue hands out nothing."""
-        with self._storage.write() as tx:
+        with self.storage.write() as tx:
             operating.pause(tx, queue, paused=True)
 
     def resume(self, queue: str, /) -> None:
         """The queue hands out again."""
-        with self._storage.write() as tx:
+        with self.storage.write() as tx:
             operating.pause(tx, queue, paused=False)
 
     def take(self, worker: WorkerId, job_id: JobId, /) -> Claimed | None:
         """Claims this one job. Raises WorkerLapsed."""
-        with self._storage.write() as tx:
+        with self.storage.write() as tx:
             found = claiming.find_worker(tx, worker)
             if found is None:
                 raise WorkerLapsed(f"the lease of worker {worker} ended, or it left: join again before it takes a job")
@@ -333,17 +333,17 @@ class SqliteBackend:
 
     def held_kinds(self) -> list[HeldKind]:
         """What held jobs wait for."""
-        with self._storage.look() as db:
-            return reading.held_kinds(db, self._storage.ns)
+        with self.storage.look() as db:
+            return reading.held_kinds(db, self.storage.ns)
 
     def release_held(self, kinds: Sequence[HeldKind], /) -> int:
         """Held jobs of these kinds get in line."""
-        with self._storage.write() as tx:
+        with self.storage.write() as tx:
             return operating.release_held(tx, kinds)
 
     def note(self, worker: WorkerId, token: Token, progress: bytes, /) -> bool:
         """Keeps progress beside a running job, if the token is this worker's."""
-        with self._storage.write() as tx:
+        with self.storage.write() as tx:
             return _note(tx, worker, token, progress)
 
 
