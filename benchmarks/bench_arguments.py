@@ -74,8 +74,8 @@ def main() -> None:
             median_us(lambda fn=fn: ArgumentSchema.of(fn, task="task"), number=20),  # type: ignore[misc]
         ]
         print(f"{fn.__name__:14}" + "".join(f"{column:10.2f}" for column in columns))
-    for module in ("typedgator.wire.schema", "msgspec", "pydantic"):
-        print(f"import {module:24}{import_ms(module):8.1f} ms")
+    for module in ("typedgator", "msgspec", "pydantic"):
+        print(f"import {module:14}{import_ms(module):8.1f} ms")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails, ValidationError
     from typing_extensions import TypeIs
 
-__all__ = ["HIDDEN", "Show", "breaks_rules", "broken_rules", "shown_value", "unstorable"]
+__all__ = ["HIDDEN", "Show", "breaks_rules", "broken_rules", "shown_error", "shown_value", "unstorable"]
 
 HIDDEN: Final = "<hidden>"
 _WIDEST: Final = 60
@@ -43,6 +43,14 @@ def shown_value(value: object) -> str:
         return f"<{type(value).__name__}>"
     text = " ".join(text.split())
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+
+
+def shown_error(error: Exception) -> str:
+    """An error's text in one line, and never another error."""
+    try:
+        return " ".join(str(error).split())
+    except Exception:  # a __str__ is the user's code
+        return "(it has no text)"
 
 
 def _got(value: object, show: bool) -> str:

@@ -7,7 +7,7 @@ switch. The checked value is what is sent. What may never enter here: I/O, polic
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -16,7 +16,7 @@ from typedgator.wire.binder import Binder, Call
 from typedgator.wire.codec import Codec, Unproved, codec_for, no_ext
 from typedgator.wire.dialect import Document, document, fingerprint
 from typedgator.wire.guard import CAREFREE_BYTES, DEFAULT_PAYLOAD_BYTES, LARGEST_PAYLOAD_BYTES, too_much
-from typedgator.wire.problems import HIDDEN, breaks_rules, broken_rules, shown_value, unstorable
+from typedgator.wire.problems import HIDDEN, breaks_rules, broken_rules, shown_error, shown_value, unstorable
 from typedgator.wire.signature import hints_of, shown_signature, signed
 from typedgator.wire.simple import NotSimple, simple
 from typedgator.wire.terms import ArrayOf, DictOf, Field, Record, Scalar, Term
@@ -33,6 +33,9 @@ def _term(annotation: object, parameter: str, task: str) -> Term:
         return simple(annotation, parameter)
     except NotSimple as refusal:
         raise UnsupportedSignature(task, parameter, str(refusal)) from None
+
+
+_BY_NAME: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 
 
 class ArgumentSchema:
@@ -206,13 +209,13 @@ class ArgumentSchema:
 
     def _told(self, error: Exception) -> str:
         hide = self._secret or not self._show_values
-        return type(error).__name__ if hide else f"{type(error).__name__}: {error}"
+        return type(error).__name__ if hide else f"{type(error).__name__}: {shown_error(error)}"
 
     def _weigh(self, payload: bytes, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         size = len(payload)
         problem = ""
         if size > self.max_payload:
-            sizes = {name: len(msgspec.msgpack.encode(value)) for name, value in self._bind(*args, **kwargs).items()}
+            sizes = {name: len(bytes(part)) for name, part in _BY_NAME.decode(payload).items()}
             widest = max(sizes, key=lambda name: sizes[name])
             problem = (
                 f"the arguments take {size} bytes, at most {self.max_payload} are taken; "

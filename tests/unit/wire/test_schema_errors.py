@@ -210,7 +210,9 @@ STRICT: list[tuple[Any, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "value", "problem"), STRICT, ids=lambda value: shown_value(value)[:40])
+@pytest.mark.parametrize(
+    ("annotation", "value", "problem"), STRICT, ids=lambda value: shown_value(value)[:40].split(" at ")[0]
+)
 def test_nothing_is_coerced(annotation: Any, value: Any, problem: str) -> None:
     """What a type checker refuses is refused; the caller hears what was expected and what was got."""
     schema = ArgumentSchema.of(task_of(annotation), task="app.task", named=True)
@@ -322,6 +324,24 @@ class Hostile:
 def test_a_value_that_cannot_be_shown_does_no_harm() -> None:
     """A broken `__repr__` is not the caller's problem."""
     assert "user_id must be an integer, got Hostile <Hostile" in str(refusal(send_mail, Hostile()))
+
+
+class Wordless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def wordless(n: int) -> int:
+    raise Wordless
+
+
+def test_whatever_a_validator_raises_only_one_class_leaves() -> None:
+    """An error that cannot even be shown is still a refusal."""
+    schema = ArgumentSchema.of(task_of(Annotated[int, AfterValidator(wordless)]), task="app.task", named=True)
+    with pytest.raises(InvalidArguments, match="a validator raised Wordless"):
+        schema.encode((1,), {})
+    with pytest.raises(PayloadMismatch, match="does not fit: Wordless"):
+        schema.decode(b"\x81\xa1x\x01", fingerprint=schema.fingerprint)
 
 
 def test_values_can_be_hidden() -> None:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from typedgator.errors import PayloadMismatch
 from typedgator.wire.dialect import document
+from typedgator.wire.reasons import name_of
 from typedgator.wire.schema import ArgumentSchema, ResultSchema
 from typedgator.wire.simple import simple
 
@@ -142,7 +143,7 @@ DOCUMENTS: list[tuple[Any, dict[str, object]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("annotation", "expected"), DOCUMENTS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("annotation", "expected"), DOCUMENTS, ids=lambda value: name_of(value)[:40])
 def test_the_dialect_is_stable(annotation: Any, expected: dict[str, object]) -> None:
     """It is compared and hashed across releases: a change here is a compatibility decision."""
     assert document(simple(annotation, "x")) == expected

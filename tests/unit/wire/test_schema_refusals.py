@@ -26,6 +26,7 @@ import typing_extensions
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints, WrapValidator
 
 from typedgator.errors import RegistrationError, UnsupportedSignature
+from typedgator.wire.reasons import name_of
 from typedgator.wire.schema import ArgumentSchema, ResultSchema
 
 
@@ -197,7 +198,7 @@ def task_of(annotation: object, result: object = None) -> Callable[..., object]:
     return task
 
 
-@pytest.mark.parametrize(("annotation", "reason"), REFUSED, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("annotation", "reason"), REFUSED, ids=lambda value: name_of(value)[:60])
 def test_a_parameter_that_cannot_be_queued_is_refused(annotation: Any, reason: str) -> None:
     """At import, and naming the parameter."""
     with pytest.raises(UnsupportedSignature, match=reason) as caught:
@@ -338,7 +339,7 @@ DEFAULTS: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "default"), DEFAULTS, ids=str)
+@pytest.mark.parametrize(("annotation", "default"), DEFAULTS, ids=name_of)
 def test_a_default_that_breaks_its_annotation_is_refused(annotation: Any, default: Any) -> None:
     """It would fail at the worker: defaults are not sent."""
 
