@@ -1,6 +1,6 @@
 """What a running task may know and say about its own job, without a parameter for it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ class CurrentJob:
         token: int,
         headers: Mapping[str, str],
         enqueued_at_ms: int,
-        note: Callable[[bytes], bool] | None = None,
+        note: Callable[[int, bytes], bool] | None = None,
     ) -> None:
         self._id = job_id
         self.task: Final = task
@@ -40,8 +40,8 @@ class CurrentJob:
         self.attempt: Final = attempt
         """Which run of the job this is, from 1."""
         self.token: Final = token
-        """The fencing token: greater than that of every attempt before. `UPDATE … WHERE token < ?` makes a write safe from a stale
-        attempt."""
+        """The fencing token: greater than that of every attempt before. `UPDATE … WHERE token < ?` makes a write safe
+        from a stale attempt."""
         self.headers: Final = headers
         self.enqueued_at_ms: Final = enqueued_at_ms
         self._note = note
@@ -80,7 +80,7 @@ class CurrentJob:
             raise ConfigurationError(
                 f"progress of {len(note)} bytes; at most {MAX_PROGRESS_BYTES} are kept: shorten the text"
             )
-        return self._note(note)
+        return self._note(self.token, note)
 
 
 _current: ContextVar[CurrentJob | None] = ContextVar("typedgator_current_job", default=None)
@@ -97,7 +97,7 @@ def current_job() -> CurrentJob:
 
 
 @contextmanager
-def running(job: CurrentJob) -> Iterator[None]:
+def running(job: CurrentJob) -> Generator[None]:
     """Inside, `current_job()` answers `job`."""
     reset = _current.set(job)
     try:

@@ -106,7 +106,9 @@ class Raised(msgspec.Struct, frozen=True, gc=False):
 
 
 class Stopped(msgspec.Struct, frozen=True, gc=False):
-    """The task was stopped from outside. `canceled`: somebody asked for it; else the worker ends, and gives the job back."""
+    """The task was stopped from outside. `canceled`: somebody asked for it; else the worker ends, and gives the job
+    back.
+    """
 
     canceled: bool
 
@@ -115,7 +117,7 @@ Ending: TypeAlias = Returned | Raised | Stopped
 
 
 def open_attempt(
-    claimed: Claimed, registry: Registry, note: Callable[[bytes], bool] | None = None
+    claimed: Claimed, registry: Registry, note: Callable[[int, bytes], bool] | None = None
 ) -> Attempt | Settlement:
     """Makes a claimed frame callable, or settles it at once: nothing that a job's bytes say can hurt the worker."""
     try:
@@ -158,7 +160,9 @@ def call(attempt: Attempt, middleware: tuple[Middleware, ...] = ()) -> Ending:
 
 
 async def acall(attempt: Attempt, middleware: tuple[Middleware, ...] = ()) -> Ending:
-    """Runs an async task on this loop. Raises nothing but CancelledError, and that only when the caller's own task is cancelled."""
+    """Runs an async task on this loop. Raises nothing but CancelledError, and that only when the caller's own task is
+    cancelled.
+    """
     limit_ms = attempt.policy.time_limit_ms
     deadline = asyncio.timeout(None if limit_ms is None else limit_ms / 1000)
     try:

@@ -56,7 +56,8 @@ class Inline:
             claimed = Claimed(job_id, attempt_number, attempt_number, 0, frame)
             opened = open_attempt(claimed, self._registry, _noted)
             settlement = opened if isinstance(opened, Settlement) else self._attempt(opened)
-            match settlement.verdict:
+            verdict = settlement.verdict
+            match verdict:
                 case Succeeded(outcome):
                     return JobRecord(job_id=job_id, state=JobState.SUCCESS, outcome=outcome, attempt=attempt_number)
                 case Failed(outcome):
@@ -74,13 +75,15 @@ class Inline:
                         return JobRecord(job_id=job_id, state=JobState.FAILED, reason=reason, attempt=attempt_number)
                 case Released():
                     raise GatorError("an attempt that runs here cannot be released")
-                case verdict:
+                case _:
                     assert_never(verdict)
 
     def pop(self, queues: Sequence[str], job_id: JobId | None = None) -> Job[object] | None:
-        """Takes the next due job of these queues, or the one with this id, under a lease, and runs one attempt of it here.
+        """Takes the next due job of these queues, or the one with this id, under a lease, and runs one attempt of it
+        here.
 
-        The job, or None when there was nothing to take. A crash of this process costs the job one crash, as with any worker.
+        The job, or None when there was nothing to take. A crash of this process costs the job one crash, as with any
+        worker.
         """
         backend = self._backend
         worker = backend.join(queues, lease_ms=LEASE_MS)
@@ -101,8 +104,8 @@ class Inline:
     def _run_claimed(self, worker: WorkerId, claimed: Claimed) -> None:
         backend = self._backend
 
-        def note(progress: bytes) -> bool:
-            return isinstance(backend, Notes) and backend.note(worker, claimed.token, progress)
+        def note(token: int, progress: bytes) -> bool:
+            return isinstance(backend, Notes) and backend.note(worker, token, progress)
 
         opened = open_attempt(claimed, self._registry, note)
         if isinstance(opened, Settlement):
@@ -144,7 +147,7 @@ class Inline:
         return ending
 
 
-def _noted(progress: bytes) -> bool:
+def _noted(token: int, progress: bytes) -> bool:
     return True
 
 
