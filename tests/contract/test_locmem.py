@@ -1,9 +1,11 @@
 """The memory backend keeps the contract."""
 
+import pytest
+
 from typedgator.backends.contract import Backend
 from typedgator.backends.locmem import LocmemBackend
 from typedgator.clock import Clock
-from typedgator.testing.contract import BackendContract
+from typedgator.testing.contract import BackendContract, BackendModel
 
 
 class TestLocmem(BackendContract):
@@ -12,3 +14,15 @@ class TestLocmem(BackendContract):
     def make(self, clock: Clock) -> Backend:
         """A fresh storage in memory."""
         return LocmemBackend(clock=clock)
+
+
+class LocmemModel(BackendModel):
+    """Backend and model, side by side."""
+
+    def make(self, clock: Clock) -> Backend:
+        """A fresh storage in memory."""
+        return LocmemBackend(clock=clock)
+
+
+# A difference is worth the minutes that it takes to make it small.
+TestLocmemModel = pytest.mark.timeout(1800)(LocmemModel.as_test())

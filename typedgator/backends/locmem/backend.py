@@ -247,9 +247,11 @@ class LocmemBackend:
         with self._change() as (ledger, now):
             purged = 0
             for job in list(islice(view.pick(ledger, state, queue), limit)):
+                if job.state is not state:
+                    continue  # a dependent of one that was purged just now
                 if state is JobState.FAILED:
                     ledger.bury(job, now)
-                elif job.state is state:
+                else:
                     ledger.end(job, JobState.CANCELED, now, reason="purged")
                 purged += 1
             return purged

@@ -43,6 +43,7 @@ from typedgator.wire.verdict import (
 __all__ = ["Ledger"]
 
 CALLERS_ID_MS: Final = 24 * 3_600_000
+_UNSUCCESSFUL: Final = (JobState.FAILED, JobState.CANCELED)
 
 
 class Ledger:
@@ -74,37 +75,41 @@ class Ledger:
     # Accepting
 
     def accept(self, frames: Sequence[Frame], now: int) -> list[Receipt]:
-        """All of them or, when a parent is unknown, none."""
+        """One after the other; when a parent is unknown, none of them."""
         receipts: list[Receipt] = []
-        accepted: list[Job] = []
-        stands_for: dict[JobId, JobId] = {}
+        new: dict[JobId, Job] = {}
+        doomed: set[JobId] = set()
         keys: dict[bytes, JobId] = {}
+        stands_for: dict[JobId, JobId] = {}
         for frame in frames:
-            holder = self._holder(frame, stands_for, keys)
-            stands_for[frame.job_id] = holder or frame.job_id
+            holder = self._holder(frame, new, keys)
             if holder is not None:
+                stands_for[frame.job_id] = holder
                 receipts.append(Receipt(ReceiptStatus.DUPLICATE, holder))
                 continue
             job = _new(frame, now)
             if frame.parents:
-                job.parents = {stands_for.get(parent, parent) for parent in frame.parents}
-                for parent in job.parents:
-                    if (parent not in self.jobs and parent not in stands_for) or parent == job.id:
+                parents = [stands_for.get(parent, parent) for parent in frame.parents]
+                job.parents = set(parents)
+                for parent in parents:
+                    known = new.get(parent) or self.jobs.get(parent)
+                    if known is None:
                         raise UnknownDependency(shown_id(parent))
-            if frame.unique is not None:
+                    if parent in doomed or known.state in _UNSUCCESSFUL:
+                        doomed.add(job.id)
+            if frame.unique is not None and job.id not in doomed:
                 keys[frame.unique] = job.id
-            accepted.append(job)
+            new[job.id] = job
+            stands_for[job.id] = job.id
             receipts.append(Receipt(ReceiptStatus.NEW, job.id))
-        for job in accepted:
+        for job in new.values():
             self._enter(job, now)
         return receipts
 
-    def _holder(self, frame: Frame, stands_for: dict[JobId, JobId], keys: dict[bytes, JobId]) -> JobId | None:
+    def _holder(self, frame: Frame, new: dict[JobId, Job], keys: dict[bytes, JobId]) -> JobId | None:
         """Who stands for this call already."""
-        if frame.job_id in self.jobs:
+        if frame.job_id in self.jobs or frame.job_id in new:
             return frame.job_id
-        if frame.job_id in stands_for:
-            return stands_for[frame.job_id]
         if frame.unique is None:
             return None
         return self.unique.get(frame.unique) or keys.get(frame.unique)

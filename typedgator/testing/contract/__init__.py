@@ -1,10 +1,15 @@
 """The contract as tests, for every backend, ours and others'. Needs pytest and hypothesis.
 
-    from typedgator.testing.contract import BackendContract
+    from typedgator.testing.contract import BackendContract, BackendModel
 
-    class TestMine(BackendContract):
+    class TestMine(BackendContract):           # one test for each sentence
         def make(self, clock):                 # a fresh, empty, closed backend on this clock
             return MyBackend(..., clock=clock)
+
+    class MineModel(BackendModel):             # the backend and a model of it, driven side by side
+        make = TestMine.make
+
+    TestMineModel = MineModel.as_test()
 
 Each test is a sentence of `typedgator.backends.contract`: its name the claim, its docstring the manual.
 """
@@ -13,7 +18,9 @@ Each test is a sentence of `typedgator.backends.contract`: its name the claim, i
 import pytest
 
 # Before they are imported, or their asserts would not explain themselves.
-_LAWS = "bench canceling claiming depending enqueueing leases operating ordering remembering seeing settling waiting"
+_LAWS = """
+bench canceling claiming depending enqueueing leases machine operating ordering remembering seeing settling waiting
+"""
 pytest.register_assert_rewrite(*(f"{__name__}.{law}" for law in _LAWS.split()))
 
 from typedgator.testing.contract.bench import Bench, Hand, job
@@ -22,6 +29,7 @@ from typedgator.testing.contract.claiming import Claiming
 from typedgator.testing.contract.depending import Depending
 from typedgator.testing.contract.enqueueing import Enqueueing
 from typedgator.testing.contract.leases import Leases
+from typedgator.testing.contract.machine import BackendModel
 from typedgator.testing.contract.operating import Operating
 from typedgator.testing.contract.ordering import Ordering
 from typedgator.testing.contract.remembering import Remembering
@@ -29,7 +37,7 @@ from typedgator.testing.contract.seeing import Seeing
 from typedgator.testing.contract.settling import Settling
 from typedgator.testing.contract.waiting import Waiting
 
-__all__ = ["BackendContract", "Bench", "Hand", "job"]
+__all__ = ["BackendContract", "BackendModel", "Bench", "Hand", "job"]
 
 
 class BackendContract(

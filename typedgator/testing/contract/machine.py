@@ -1,0 +1,510 @@
+"""A backend and the model, driven side by side by hypothesis: every answer and all that can be seen must agree.
+
+Lost replies are calls whose answer the worker never learns; stale workers, wrong tokens and repeats are played on
+purpose.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Final
+from unittest import TestCase
+
+import msgspec
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from typedgator.backends.contract import (
+    Backend,
+    Claimed,
+    HeldKind,
+    Holding,
+    Inspect,
+    JobRecord,
+    Notes,
+    Operate,
+    Receipt,
+    ReceiptStatus,
+    WorkerId,
+)
+from typedgator.clock import Clock
+from typedgator.errors import UnknownDependency, WorkerLapsed
+from typedgator.testing.clock import FakeClock
+from typedgator.testing.contract.bench import job, named
+from typedgator.testing.contract.model import Model, ModelJob
+from typedgator.wire.frame import Frame, FrameFlags, pack_frame
+from typedgator.wire.ids import JobId
+from typedgator.wire.states import FINAL, PENDING, JobState
+from typedgator.wire.verdict import (
+    Canceled,
+    Failed,
+    Held,
+    Released,
+    RetryIn,
+    Settlement,
+    Snoozed,
+    Succeeded,
+    Token,
+    Verdict,
+)
+
+__all__ = ["BackendModel"]
+
+LONG: Final = os.environ.get("TYPEDGATOR_LONG", "") == "1"
+QUEUES: Final = ("a", "b", "c")
+SERVED: Final = (("a",), ("b", "a"), ("*",), ("c", "*"))
+NAMES: Final = (*map(named, range(24)), JobId(b"mine"), JobId(b"yours"))
+KEYS: Final = (b"a key of 16 byte", b"another of those")
+
+_delays = st.sampled_from([0, 0, 0, 1, 500, 5000])
+_frames = st.builds(
+    job,
+    st.sampled_from(NAMES),
+    st.sampled_from(QUEUES),
+    priority=st.sampled_from([100, 100, 100, 0, 200, 255]),
+    delay_ms=_delays,
+    expires_in_ms=st.sampled_from([None, None, None, 1, 1000, 20_000]),
+    unique=st.sampled_from([None, None, *KEYS]),
+    crash_budget=st.sampled_from([3, 0, 1]),
+    flags=st.sampled_from([0, FrameFlags.RESULT_WANTED]),
+    envelope=st.binary(min_size=1, max_size=3),
+)
+_parents = st.lists(st.integers(0, 40), max_size=3)
+_verdicts: st.SearchStrategy[Verdict] = st.one_of(
+    st.builds(Succeeded, st.sampled_from([None, b"a result"]), st.sampled_from([0, 60_000, 600_000])),
+    st.builds(Failed, st.just(b"an error")),
+    st.builds(RetryIn, _delays, st.sampled_from([None, b"an error"])),
+    st.builds(Snoozed, _delays),
+    st.just(Released()),
+    st.builds(Canceled, st.sampled_from(["canceled", "enough"])),
+    st.builds(Held, st.just("why"), st.just("t"), st.sampled_from(["1", "2"]), st.sampled_from([1000, 86_400_000])),
+)
+_picks = st.integers(0, 30)
+_jumps = st.sampled_from(
+    [1, 1, 499, 500, 1000, 5000, 5000, 29_999, 30_000, 60_000, 600_000, 86_400_000, 8 * 86_400_000]
+)
+
+
+class BackendModel(RuleBasedStateMachine):
+    """Inherit, write `make`, and `TestMineModel = MineModel.as_test()`; `reopen` and `audit` as in BackendContract."""
+
+    def make(self, clock: Clock) -> Backend:
+        """A fresh, empty, closed backend on this clock."""
+        raise NotImplementedError("write make(self, clock): a fresh, empty, closed backend on this clock")
+
+    def reopen(self, backend: Backend) -> Backend | None:
+        """Another closed backend over the same storage; None when there is no such thing."""
+        return None
+
+    def audit(self, backend: Backend) -> None:
+        """Looks into the storage after each step."""
+
+    @classmethod
+    def as_test(cls, *, runs: int | None = None, steps: int = 60) -> type[TestCase]:
+        """The test to collect: 200 runs of 60 steps, 3000 with TYPEDGATOR_LONG=1, or as many as said."""
+        profile = settings(
+            max_examples=runs or (3000 if LONG else 200),
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+            print_blob=True,
+            report_multiple_bugs=False,
+        )
+        return type(cls.__name__, (cls.TestCase,), {"settings": profile})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = FakeClock()
+        self.backend = self.make(self.clock)
+        self.backend.open()
+        self.model = Model()
+        self.known: list[WorkerId] = []
+        self.seen: dict[WorkerId, Token] = {}
+        self.attempts: list[tuple[WorkerId, JobId, Token]] = []
+        self.said: list[tuple[WorkerId, Settlement]] = []
+
+    def teardown(self) -> None:
+        """After each run."""
+        self.backend.close()
+
+    @property
+    def now(self) -> int:
+        """The time of backend and model."""
+        return self.clock.now_ms()
+
+    def find(self, job_id: JobId) -> JobRecord | None:
+        """What the backend shows."""
+        assert isinstance(self.backend, Inspect)
+        return self.backend.find(job_id)
+
+    # Accepting
+
+    @rule(frames=st.lists(st.tuples(_frames, _parents), min_size=1, max_size=4))
+    def enqueue(self, frames: list[tuple[Frame, list[int]]]) -> None:
+        """One call with some frames, some of them repeats, some with parents."""
+        batch: list[Frame] = []
+        for frame, picks in frames:
+            if frame.flags & FrameFlags.CALLERS_ID and not self.backend.can.caller_ids:
+                continue
+            known = [*sorted(self.model.jobs), *(each.job_id for each in batch), JobId(b"never seen")]
+            # Most jobs have no parents. None waits for itself: what its id stands for may change within the call.
+            parents = {known[pick % len(known)] for pick in picks} - {frame.job_id} if len(picks) < 3 else set[JobId]()
+            batch.append(self._tame(msgspec.structs.replace(frame, parents=tuple(sorted(parents)))))
+        try:
+            receipts = self.backend.enqueue(batch)
+        except UnknownDependency as refusal:
+            named = {each.job_id for each in batch}.union(*(each.parents for each in batch))
+            # What may be forgotten may have been forgotten in this very call; else the model must refuse as well.
+            if not named & self._forgotten():
+                self._same(refusal.parent, self._refused(batch))
+            return
+        for frame, receipt in zip(batch, receipts, strict=True):
+            if frame.job_id in self._forgotten() and receipt != Receipt(ReceiptStatus.DUPLICATE, frame.job_id):
+                self.model.forget(frame.job_id, self.now)
+        self._same([(each.status, each.job_id) for each in receipts], self.model.enqueue(batch, self.now))
+
+    def _refused(self, batch: Sequence[Frame]) -> str:
+        try:
+            return f"accepted: {self.model.enqueue(batch, self.now)}"
+        except UnknownDependency as refusal:
+            return refusal.parent
+
+    def _tame(self, frame: Frame) -> Frame:
+        """Without what the backend says it cannot do."""
+        can = self.backend.can
+        return msgspec.structs.replace(
+            frame,
+            priority=frame.priority if can.priorities else 100,
+            unique=frame.unique if can.unique else None,
+            parents=frame.parents if can.dependencies else (),
+            expires_in_ms=frame.expires_in_ms if can.expiry else None,
+        )
+
+    # Working
+
+    @rule(queues=st.sampled_from(SERVED), lease_ms=st.sampled_from([5000, 30_000]))
+    def join(self, queues: tuple[str, ...], lease_ms: int) -> None:
+        """A worker comes."""
+        worker = self.backend.join(queues, lease_ms=lease_ms)
+        assert worker not in self.seen, "an identity was used twice"
+        self.model.join(worker, queues, lease_ms, self.now)
+        self.known.append(worker)
+        self.seen[worker] = 0
+
+    @precondition(lambda self: self.known)
+    @rule(pick=_picks)
+    def leave(self, pick: int) -> None:
+        """A worker goes, perhaps for the second time."""
+        worker = self._worker(pick)
+        self.backend.leave(worker)
+        self.model.leave(worker, self.now)
+
+    def _claim(self, pick: int, limit: int, *, lose: bool) -> None:
+        worker = self._worker(pick)
+        seen = self.seen[worker]
+        try:
+            claimed: list[Claimed] | None = self.backend.claim(worker, limit=limit, wait_ms=0, seen=seen)
+        except WorkerLapsed:
+            claimed = None
+        try:
+            expected: list[ModelJob] | None = self.model.claim(worker, limit, seen, self.now)
+        except WorkerLapsed:
+            expected = None
+        self._same(claimed is None, expected is None)
+        if claimed is None or expected is None:
+            self.model.sweep(self.find, self.now, must=False)
+            return
+        self._same([each.job_id for each in claimed], [each.id for each in expected])
+        for got, due in zip(claimed, expected, strict=True):
+            self._handed_out(got, due, worker)
+        if claimed and not lose:
+            self.seen[worker] = claimed[-1].token
+        self.model.sweep(self.find, self.now, must=False)
+
+    def _handed_out(self, got: Claimed, due: ModelJob, worker: WorkerId) -> None:
+        if due.state is not JobState.RUNNING:
+            assert got.token > self.model.last_token, "a token that is not greater than all before"
+            self.model.grant(due, worker, got.token)
+            self.attempts.append((worker, got.job_id, got.token))
+        self._same(
+            (got.token, got.attempt, got.crashes, got.frame),
+            (due.token, due.attempt, due.crashes, pack_frame(due.frame, due.accepted_ms)),
+        )
+
+    @precondition(lambda self: self.known)
+    @rule(pick=_picks, limit=st.integers(1, 5))
+    def claim(self, pick: int, limit: int) -> None:
+        """A worker asks for jobs."""
+        self._claim(pick, limit, lose=False)
+
+    @precondition(lambda self: self.known)
+    @rule(pick=_picks, limit=st.integers(1, 5))
+    def claim_and_lose_the_reply(self, pick: int, limit: int) -> None:
+        """A worker asks, and never hears the answer."""
+        self._claim(pick, limit, lose=True)
+
+    def _settle(self, worker: WorkerId, settlements: list[Settlement]) -> None:
+        answers = self.backend.settle(worker, settlements)
+        for settlement, answer in zip(settlements, answers, strict=True):
+            allowed = self.model.settle(worker, settlement, self.now)
+            assert answer in allowed, f"{settlement}: {answer}, not {allowed}"
+            self.said.append((worker, settlement))
+
+    @precondition(lambda self: self.model.in_state(JobState.RUNNING))
+    @rule(ends=st.lists(st.tuples(_picks, _verdicts), min_size=1, max_size=3))
+    def settle(self, ends: list[tuple[int, Verdict]]) -> None:
+        """Workers settle what they have; the second of one worker in the same call."""
+        running = self.model.in_state(JobState.RUNNING)
+        by_worker: dict[WorkerId, list[Settlement]] = {}
+        for pick, verdict in ends:
+            each = running[pick % len(running)]
+            assert each.worker is not None
+            by_worker.setdefault(each.worker, []).append(Settlement(each.id, each.token, verdict))
+        for worker, settlements in by_worker.items():
+            self._settle(worker, settlements)
+
+    @precondition(lambda self: self.said)
+    @rule(pick=_picks, verdict=st.one_of(st.none(), _verdicts), other=st.one_of(st.none(), _picks))
+    def settle_again(self, pick: int, verdict: Verdict | None, other: int | None) -> None:
+        """A settlement whose reply was lost is sent again; or another under the same token; or by another worker."""
+        worker, settlement = self.said[-1 - pick % len(self.said)]
+        verdict = settlement.verdict if verdict is None else verdict
+        worker = worker if other is None else self._worker(other)
+        self._settle(worker, [Settlement(settlement.job_id, settlement.token, verdict)])
+
+    @precondition(lambda self: self.attempts)
+    @rule(pick=_picks, verdict=_verdicts, shift=st.sampled_from([0, 0, 0, -1, 1]), other=st.one_of(st.none(), _picks))
+    def settle_any(self, pick: int, verdict: Verdict, shift: int, other: int | None) -> None:
+        """A stale worker, a wrong token, the wrong hands."""
+        worker, job_id, token = self.attempts[-1 - pick % len(self.attempts)]
+        worker = worker if other is None else self._worker(other)
+        self._settle(worker, [Settlement(job_id, token + shift, verdict)])
+
+    @precondition(lambda self: self.known)
+    @rule(pick=_picks, picks=st.lists(_picks, max_size=4))
+    def beat(self, pick: int, picks: list[int]) -> None:
+        """A heartbeat that asks about some tokens, its own or not."""
+        worker = self._worker(pick)
+        tokens = [self.attempts[-1 - each % len(self.attempts)][2] for each in picks if self.attempts]
+        answer = self.backend.beat(worker, tokens)
+        self._same((answer.lost, answer.cancels, answer.lapsed), self.model.beat(worker, tokens, self.now))
+
+    @rule(name=st.sampled_from(NAMES))
+    def cancel(self, name: JobId) -> None:
+        """Somebody wants a job to stop."""
+        if not self.backend.can.cancel:
+            return
+        forgotten = name in self._forgotten()
+        answer = self.backend.cancel(name)
+        if not (forgotten and answer.value == "unknown"):
+            self._same(answer, self.model.cancel(name, self.now))
+
+    # Time
+
+    @rule(ms=_jumps)
+    def advance(self, ms: int) -> None:
+        """Time passes."""
+        self.clock.advance(ms)
+
+    @rule(limit=st.sampled_from([1, 2, 100, 100]))
+    def maintain(self, limit: int) -> None:
+        """Upkeep, in small or large portions, until all is done."""
+        for _ in range(200):
+            done = self.backend.maintain(limit=limit)
+            kinds = (done.promoted, done.reclaimed, done.failed, done.expired, done.pruned)
+            assert max(kinds) <= limit, f"more than the limit: {done}"
+            if not done.more:
+                break
+        else:
+            raise AssertionError("upkeep has no end")
+        self.model.reap(self.now)
+        self.model.promote(self.now)
+        self.model.sweep(self.find, self.now, must=True)
+
+    # By hand
+
+    @rule(name=st.sampled_from(NAMES))
+    def requeue(self, name: JobId) -> None:
+        """A failed or held job begins again."""
+        if isinstance(self.backend, Operate):
+            forgotten = name in self._forgotten()
+            answer = self.backend.requeue(name)
+            if answer or not forgotten:
+                self._same(answer, self.model.requeue(name))
+
+    @rule(
+        state=st.sampled_from(sorted(PENDING - {JobState.RUNNING} | {JobState.FAILED})),
+        queue=st.one_of(st.none(), st.sampled_from(QUEUES)),
+        limit=st.sampled_from([1, 2, 100]),
+    )
+    def purge(self, state: JobState, queue: str | None, limit: int) -> None:
+        """Some jobs of a state are thrown away; which, is the backend's choice."""
+        if not isinstance(self.backend, Operate) or not isinstance(self.backend, Inspect):
+            return
+        self._see_dead_letters()
+        there = [j for j in self.model.in_state(state) if queue in (None, j.frame.queue)]
+        there = [j for j in there if j.dead or state is not JobState.FAILED]
+        answer = self.backend.purge(state, queue=queue, limit=limit)
+        if state is JobState.FAILED:
+            left = {record.job_id for record in self.backend.page(JobState.FAILED).records}
+            gone = [j for j in there if j.id not in left]
+            for each in gone:
+                self.model.bury(each)
+        else:
+            found = {j.id: self.find(j.id) for j in there}
+            gone = [j for j in there if (record := found[j.id]) is not None and record.reason == "purged"]
+            self.model.end(gone, JobState.CANCELED, self.now, "purged")
+        self._same(answer, len(gone))
+        assert min(1, len(there)) <= answer <= limit, f"{answer} of {len(there)} purged"
+
+    @rule(queue=st.sampled_from(QUEUES), on=st.booleans())
+    def pause_or_resume(self, queue: str, on: bool) -> None:
+        """A queue stops handing out, or goes on."""
+        if isinstance(self.backend, Operate):
+            if on:
+                self.backend.pause(queue)
+                self.model.paused.add(queue)
+            else:
+                self.backend.resume(queue)
+                self.model.paused.discard(queue)
+
+    @precondition(lambda self: self.known)
+    @rule(pick=_picks, name=st.sampled_from(NAMES))
+    def take(self, pick: int, name: JobId) -> None:
+        """One job is claimed before its turn."""
+        worker = self._worker(pick)
+        identity = self.model.workers.get(worker)
+        # Whether `take` notices that this very lease is over is left open.
+        if not isinstance(self.backend, Operate) or (identity is not None and identity.ends_ms <= self.now):
+            return
+        try:
+            got = self.backend.take(worker, name)
+        except WorkerLapsed:
+            assert identity is None, "WorkerLapsed, though its lease holds"
+            return
+        assert identity is not None, "an identity that is over took a job"
+        due = self.model.take(worker, name, self.now)
+        self._same(got is None, due is None)
+        if got is not None and due is not None:
+            self._handed_out(got, due, worker)
+
+    @rule(kinds=st.lists(st.sampled_from(["1", "2", "3"]), max_size=2, unique=True))
+    def release_held(self, kinds: list[str]) -> None:
+        """A worker came that knows these."""
+        if isinstance(self.backend, Holding):
+            answer = self.backend.release_held([HeldKind("t", schema) for schema in kinds])
+            self._same(answer, self.model.release_held([("t", schema) for schema in kinds]))
+
+    @precondition(lambda self: self.attempts)
+    @rule(pick=_picks, progress=st.binary(max_size=2), other=st.one_of(st.none(), st.none(), _picks))
+    def note(self, pick: int, progress: bytes, other: int | None) -> None:
+        """Progress, from the right hands or the wrong ones."""
+        if isinstance(self.backend, Notes):
+            worker, _, token = self.attempts[-1 - pick % len(self.attempts)]
+            worker = worker if other is None else self._worker(other)
+            self._same(self.backend.note(worker, token, progress), self.model.note(worker, token, progress))
+
+    @precondition(lambda self: self.known)
+    @rule()
+    def open_anew(self) -> None:
+        """The storage is opened by another."""
+        other = self.reopen(self.backend)
+        if other is not None:
+            self.backend.close()
+            self.backend = other
+            other.open()
+
+    # What can be seen
+
+    @invariant()
+    def all_agrees(self) -> None:
+        """Every job, every line, every count."""
+        if isinstance(self.backend, Inspect):
+            self._see_dead_letters()
+            for name in NAMES:
+                self._see(name, self.backend.find(name))
+            self._see_lines()
+            self._see_counts()
+        if isinstance(self.backend, Holding):
+            kinds = sorted((kind.task, kind.schema) for kind in self.backend.held_kinds() for _ in range(kind.jobs))
+            held = [j.held for j in self.model.in_state(JobState.HELD) if j.held]
+            self._same(kinds, sorted((each.task, each.schema) for each in held))
+        self.audit(self.backend)
+
+    def _see_dead_letters(self) -> None:
+        assert isinstance(self.backend, Inspect)
+        dead = [j for j in self.model.in_state(JobState.FAILED) if j.dead]
+        listed = [record.job_id for record in self.backend.page(JobState.FAILED).records]
+        for each in dead:
+            if each.id not in listed and each.known_until_ms <= self.now:
+                self.model.dropped += 1
+                each.dead = False
+        dead = sorted((j for j in dead if j.dead), key=lambda j: (-j.finished_ms, j.id))
+        self._same(listed, [j.id for j in dead])
+
+    def _see(self, name: JobId, found: JobRecord | None) -> None:
+        each = self.model.jobs.get(name)
+        if each is None or found is None:
+            assert found is None, f"{name!r} should not be known: {found}"
+            assert each is None or self.model.forget(name, self.now), f"{name!r} is forgotten too early: {each}"
+            return
+        self._same(found.state, each.state, name)
+        shown = {"queue": found.queue, "attempt": found.attempt, "crashes": found.crashes}
+        must = {"queue": each.frame.queue, "attempt": each.attempt, "crashes": each.crashes}
+        if each.state in FINAL:
+            must, shown = {"finished_ms": each.finished_ms}, {"finished_ms": found.finished_ms}
+        if each.state in (JobState.CANCELED, JobState.FAILED):
+            assert found.reason in each.reasons, f"{name!r}: {found.reason!r}, not {each.reasons}"
+        self._same(shown, must, name)
+        if each.state in PENDING or each.dead:
+            self._same(found.frame, pack_frame(each.frame, each.accepted_ms), name)
+        if each.state in (JobState.RETRYING, JobState.SCHEDULED):
+            self._same(found.due_ms, each.due_ms, name)
+        if each.state is JobState.BLOCKED:
+            self._same(set(found.parents), each.parents, name)
+        if each.state is JobState.RUNNING:
+            shown_ = (found.token, found.worker, found.cancel_requested, found.progress)
+            self._same(shown_, (each.token, each.worker, each.cancel_requested, each.progress), name)
+        if each.dead or each.state is JobState.RETRYING or self._kept(each):
+            self._same(found.outcome, each.outcome, name)
+
+    def _kept(self, each: ModelJob) -> bool:
+        return each.state is JobState.SUCCESS and self.now < each.keep_until_ms
+
+    def _see_lines(self) -> None:
+        assert isinstance(self.backend, Inspect)
+        for queue in QUEUES:
+            listed = [record.job_id for record in self.backend.page(JobState.WAITING, queue=queue).records]
+            line = [each for each in self.model.line(queue) if not each.expired(self.now)]
+            # What expired in line is handed out to nobody; where it stands says nothing.
+            gone = {each.id for each in self.model.line(queue)} - {each.id for each in line}
+            self._same([job_id for job_id in listed if job_id not in gone], [each.id for each in line], queue)
+
+    def _see_counts(self) -> None:
+        assert isinstance(self.backend, Inspect)
+        counts = self.backend.counts()
+        shown = {
+            (queue, state): n
+            for queue, states in counts.queues.items()
+            for state, n in states.items()
+            if n and state not in (JobState.SUCCESS, JobState.CANCELED)
+        }
+        must: dict[tuple[str, JobState], int] = {}
+        for each in self.model.jobs.values():
+            if each.state in PENDING or each.dead:
+                at = each.frame.queue, each.state
+                must[at] = must.get(at, 0) + 1
+        self._same(shown, must)
+        self._same((counts.dropped, counts.paused), (self.model.dropped, self.model.paused))
+
+    # Small words
+
+    def _worker(self, pick: int) -> WorkerId:
+        return self.known[-1 - pick % min(len(self.known), 6)]
+
+    def _forgotten(self) -> set[JobId]:
+        """What the backend may or may not know any more."""
+        return {j.id for j in self.model.jobs.values() if j.state in FINAL and j.known_until_ms <= self.now}
+
+    def _same(self, got: object, due: object, what: object = "") -> None:
+        assert got == due, f"{what!r}: the backend says {got!r}, the contract {due!r}"
