@@ -50,7 +50,10 @@ def wire_type(term: Term) -> Any:
         case DictOf(key, value):
             return types.GenericAlias(dict, (wire_type(key), wire_type(value)))
         case LiteralOf(values):
-            return typing.Literal[values]
+            # Older releases of msgspec know no Literal[True]; the validator tells True from False.
+            plain = tuple(value for value in values if not isinstance(value, bool))
+            kinds = ([typing.Literal[plain]] if plain else []) + [bool] * (len(plain) < len(values))
+            return typing.Union[tuple(kinds)]  # noqa: UP007 # made at run time
         case OneOf(members):
             return typing.Union[tuple(wire_type(member) for member in members)]  # noqa: UP007 # made at run time
         case Record("arguments", _, fields):

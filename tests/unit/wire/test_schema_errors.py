@@ -114,6 +114,22 @@ class Tip(Money):
     pass
 
 
+@dataclasses.dataclass(frozen=True)
+class Span:
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError("low must not be above high")
+
+
+def bent() -> Span:
+    span = Span(1, 2)
+    object.__setattr__(span, "low", 3)
+    return span
+
+
 class Moment(datetime):
     pass
 
@@ -193,6 +209,7 @@ STRICT: list[tuple[Any, Any, str]] = [
     (Annotated[Decimal, Field(max_digits=3)], Decimal(1234), "x must have no more than 3 digits in total, got "),
     (Annotated[list[int], Field(min_length=2)], [1], "x has 1 elements, at least 2 are needed"),
     (Annotated[int, AfterValidator(no_even)], 2, "x was refused by its validator (must be odd), got int 2"),
+    (Span, bent(), "x was refused by its validator (low must not be above high), got Span(low=3, high=2)"),
     (Annotated[int, AfterValidator(boom)], 2, "a validator raised KeyError: 2"),
     (Annotated[int, AfterValidator(grows)], 2, "a validator or __post_init__ changes or refuses its own output"),
     (Annotated[int, AfterValidator(str)], 2, "a validator or __post_init__ changes or refuses its own output"),

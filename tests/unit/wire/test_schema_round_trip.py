@@ -96,6 +96,7 @@ ALLOWED: list[Any] = [
     Mood,
     Literal["a", 1, None],  # noqa: PYI061 # None may stand inside
     Literal[True],
+    Literal["a", False],
     int | None,
     int | float,
     int | bool | str | None,
