@@ -1,4 +1,4 @@
-"""typedgator: call a typed function now, let a worker run it later, and hear every mistake before anything is queued."""
+"""typedgator: call a typed function now, let a worker run it later, and hear of every mistake before it is queued."""
 
 from typedgator.backends.contract import Backend
 from typedgator.clock import Clock, SystemClock

@@ -65,7 +65,8 @@ class RegistrationError(GatorError, TypeError):
 class UnsupportedSignature(RegistrationError):
     """A task's parameter or result that cannot be queued.
 
-    `task` is the task's name, `parameter` the parameter's (`"return"` for the result), `reason` one sentence with the way out.
+    `task` is the task's name, `parameter` the parameter's (`"return"` for the result), `reason` one sentence with the
+    way out.
     """
 
     def __init__(self, task: str, parameter: str, reason: str) -> None:
@@ -92,7 +93,7 @@ class InvalidArguments(GatorError, TypeError):
     ) -> None:
         self.task = task
         self.call = call
-        self.problems = tuple(problems)
+        self.problems: tuple[str, ...] = tuple(problems)
         self.index = index
         self.signature = signature
         where = call if index is None else f"item {index} of the batch, {call}"
@@ -125,8 +126,8 @@ class BatchIncomplete(EnqueueError):
             f"{len(written)} jobs of the batch are enqueued, {len(rest)} are not known to be; "
             "calling retry() on this error sends the rest again under the same ids, which never doubles a job"
         )
-        self.written = tuple(written)
-        self.rest = tuple(rest)
+        self.written: tuple[str, ...] = tuple(written)
+        self.rest: tuple[str, ...] = tuple(rest)
 
 
 class UnknownDependency(EnqueueError, LookupError):

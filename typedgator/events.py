@@ -1,4 +1,4 @@
-"""Facts about jobs, told after they are true. A listener can never hurt who tells: its errors are logged and forgotten."""
+"""Facts about jobs, told after they are true. A listener can never hurt who tells: its errors are only logged."""
 
 import logging
 from collections.abc import Callable

@@ -80,7 +80,7 @@ class Attempt:
         self.args: Final = args
         self.kwargs: Final = kwargs
         self.job: Final = job
-        self.started = 0.0
+        self.started: float = 0.0
 
     @property
     def policy(self) -> JobPolicy:
@@ -106,9 +106,7 @@ class Raised(msgspec.Struct, frozen=True, gc=False):
 
 
 class Stopped(msgspec.Struct, frozen=True, gc=False):
-    """The task was stopped from outside. `canceled`: somebody asked for it; else the worker ends, and gives the job
-    back.
-    """
+    """The task was stopped from outside: somebody `canceled` it, or the worker ends and gives the job back."""
 
     canceled: bool
 
@@ -160,9 +158,7 @@ def call(attempt: Attempt, middleware: tuple[Middleware, ...] = ()) -> Ending:
 
 
 async def acall(attempt: Attempt, middleware: tuple[Middleware, ...] = ()) -> Ending:
-    """Runs an async task on this loop. Raises nothing but CancelledError, and that only when the caller's own task is
-    cancelled.
-    """
+    """Runs an async task on this loop. Raises CancelledError when the caller's own task is cancelled, else nothing."""
     limit_ms = attempt.policy.time_limit_ms
     deadline = asyncio.timeout(None if limit_ms is None else limit_ms / 1000)
     try:

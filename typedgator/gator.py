@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Generic, ParamSpec, cast, overload
+from typing import Final, Generic, Never, ParamSpec, cast, overload
 
 from msgspec import UNSET, UnsetType
 from typing_extensions import TypeVar
@@ -25,7 +25,7 @@ from typedgator.policy.retry import RetryPolicy
 from typedgator.producer import TIME_LIMIT_NEEDS_ASYNC, Producer, TaskSpec
 from typedgator.queues import Queue, inspecting
 from typedgator.registry import AnyTask, Hook, Registry, task_name
-from typedgator.task import AsyncTask, Hooked, SyncTask, Task
+from typedgator.task import AsyncFunction, AsyncTask, Hooked, SyncFunction, SyncTask, Task
 from typedgator.wire.ids import parse_id
 from typedgator.wire.schema import ArgumentSchema, ResultSchema
 
@@ -47,28 +47,31 @@ Parents = Job[object] | str | Sequence[Job[object] | str]
 
 
 class Registrar(Generic[H_contra]):
-    """What `@gator.register(…)` gives: makes a task of the function that it is called with."""
+    """What `@gator.register(…)` gives: makes a task of the function that it is called with.
+
+    `H_contra` is the result that its hooks take: a function with another result is refused.
+    """
 
     def __init__(self, add: Callable[[Callable[..., object]], AnyTask]) -> None:
         self._add = add
 
     @overload
-    def __call__(self: "Registrar[R]", fn: Callable[P, Coroutine[object, None, R]], /) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]  # an async def is also a callable; the first overload wins
+    def __call__(self, fn: AsyncFunction[P, R, H_contra], /) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap]  # an async def is also a callable; the first wins
     @overload
-    def __call__(self: "Registrar[R]", fn: Callable[P, R], /) -> SyncTask[P, R]: ...
-    def __call__(self, fn: Callable[..., object], /) -> AnyTask:
+    def __call__(self, fn: SyncFunction[P, R, H_contra], /) -> SyncTask[P, R]: ...
+    def __call__(self, fn: Callable[..., object], /) -> object:
         return self._add(fn)
 
 
 class Gator:
     """One gator serves callers and workers: import the same object in both.
 
-    `dsn` names the backend; without it, TYPEDGATOR_CONN does, and without that, the file `typedgator.db` in the working folder.
-    `namespace` (or TYPEDGATOR_NAMESPACE, or `?namespace=` in the DSN) separates tenants of one server or file. `backend` replaces
-    both. The other keywords are defaults for every task; see `options`. `is_async=False`, or TYPEDGATOR_ASYNC=false, runs every
-    job where it is enqueued. `max_items` bounds collections among arguments, `max_payload` all arguments together, in bytes.
-    `show_values=False` keeps argument values out of error messages. Nothing is connected until it is needed.
-    Raises ConfigurationError for whatever cannot mean anything.
+    `dsn` names the backend; without it, TYPEDGATOR_CONN does, and without that, the file `typedgator.db` in the working
+    folder. `namespace` (or TYPEDGATOR_NAMESPACE, or `?namespace=` in the DSN) separates tenants of one server or file.
+    `backend` replaces both. The other keywords are defaults for every task; see `options`. `is_async=False`, or
+    TYPEDGATOR_ASYNC=false, runs every job where it is enqueued. `max_items` bounds collections among arguments,
+    `max_payload` all arguments together, in bytes. `show_values=False` keeps argument values out of error messages.
+    Nothing is connected until it is needed. Raises ConfigurationError for whatever cannot mean anything.
     """
 
     def __init__(
@@ -82,12 +85,12 @@ class Gator:
         retries: int | RetryPolicy | UnsetType = UNSET,
         backoff: Duration | UnsetType = UNSET,
         is_async: bool | UnsetType = UNSET,
-        on_start: Callable[[Job[object]], object] | None | UnsetType = UNSET,
-        on_success: Callable[[Job[object], object], object] | None | UnsetType = UNSET,
-        on_error: Callable[[Job[object], BaseException], object] | None | UnsetType = UNSET,
-        expires: Duration | None | UnsetType = UNSET,
+        on_start: Callable[[Job[object]], object] | UnsetType | None = UNSET,
+        on_success: Callable[[Job[object], object], object] | UnsetType | None = UNSET,
+        on_error: Callable[[Job[object], BaseException], object] | UnsetType | None = UNSET,
+        expires: Duration | UnsetType | None = UNSET,
         priority: int | UnsetType = UNSET,
-        keep_result: bool | timedelta | None | UnsetType = UNSET,
+        keep_result: bool | timedelta | UnsetType | None = UNSET,
         headers: Mapping[str, str] | UnsetType = UNSET,
         max_items: int = 100,
         max_payload: int = 16_384,
@@ -95,20 +98,19 @@ class Gator:
         middleware: Sequence[Middleware] = (),
         clock: Clock | None = None,
     ) -> None:
-        if backend is not None and dsn is not None:
-            raise ConfigurationError("give a DSN or backend=, not both")
+        if backend is not None and (dsn is not None or namespace is not None):
+            raise ConfigurationError(
+                "give a DSN (and namespace=) or backend=, not both: a backend has its own namespace"
+            )
         self.registry: Final = Registry()
         self.events: Final = Events()
         self.middleware: Final = tuple(middleware)
         self.clock: Final[Clock] = clock or SystemClock()
-        self.dsn: Final = None if backend is not None else _dsn(dsn)
-        self.backend: Final = (
-            backend
-            if self.dsn is None
-            else connect(
-                self.dsn, namespace=namespace or os.environ.get("TYPEDGATOR_NAMESPACE", "default"), clock=self.clock
-            )
-        )
+        self.dsn: str | None = None
+        """Where the jobs are kept; None when a backend was given."""
+        if backend is None:
+            self.dsn, backend = _connected(dsn, namespace, self.clock)
+        self.backend: Final[Backend] = backend
         self._max_items = max_items
         self._max_payload = max_payload
         self._show_values = show_values
@@ -138,7 +140,7 @@ class Gator:
     # ---- tasks and hooks
 
     @overload
-    def register(self, fn: Callable[P, Coroutine[object, None, R]], /) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]  # as in Registrar
+    def register(self, fn: Callable[P, Coroutine[object, Never, R]], /) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]  # as in Registrar
     @overload
     def register(self, fn: Callable[P, R], /) -> SyncTask[P, R]: ...
     @overload
@@ -151,14 +153,14 @@ class Gator:
         retries: int | RetryPolicy | UnsetType = UNSET,
         backoff: Duration | UnsetType = UNSET,
         is_async: bool | UnsetType = UNSET,
-        on_start: Callable[[Job[H]], object] | None | UnsetType = UNSET,
-        on_success: Callable[[Job[H], H], object] | None | UnsetType = UNSET,
-        on_error: Callable[[Job[H], BaseException], object] | None | UnsetType = UNSET,
-        expires: Duration | None | UnsetType = UNSET,
-        time_limit: Duration | None | UnsetType = UNSET,
+        on_start: Callable[[Job[H]], object] | UnsetType | None = UNSET,
+        on_success: Callable[[Job[H], H], object] | UnsetType | None = UNSET,
+        on_error: Callable[[Job[H], BaseException], object] | UnsetType | None = UNSET,
+        expires: Duration | UnsetType | None = UNSET,
+        time_limit: Duration | UnsetType | None = UNSET,
         unique: bool | str | UnsetType = UNSET,
         priority: int | UnsetType = UNSET,
-        keep_result: bool | timedelta | None | UnsetType = UNSET,
+        keep_result: bool | timedelta | UnsetType | None = UNSET,
         headers: Mapping[str, str] | UnsetType = UNSET,
     ) -> Registrar[H]: ...
     def register(
@@ -171,21 +173,22 @@ class Gator:
         retries: int | RetryPolicy | UnsetType = UNSET,
         backoff: Duration | UnsetType = UNSET,
         is_async: bool | UnsetType = UNSET,
-        on_start: Callable[..., object] | None | UnsetType = UNSET,
-        on_success: Callable[..., object] | None | UnsetType = UNSET,
-        on_error: Callable[..., object] | None | UnsetType = UNSET,
-        expires: Duration | None | UnsetType = UNSET,
-        time_limit: Duration | None | UnsetType = UNSET,
+        on_start: Callable[..., object] | UnsetType | None = UNSET,
+        on_success: Callable[..., object] | UnsetType | None = UNSET,
+        on_error: Callable[..., object] | UnsetType | None = UNSET,
+        expires: Duration | UnsetType | None = UNSET,
+        time_limit: Duration | UnsetType | None = UNSET,
         unique: bool | str | UnsetType = UNSET,
         priority: int | UnsetType = UNSET,
-        keep_result: bool | timedelta | None | UnsetType = UNSET,
+        keep_result: bool | timedelta | UnsetType | None = UNSET,
         headers: Mapping[str, str] | UnsetType = UNSET,
-    ) -> AnyTask | Registrar[object]:
+    ) -> object:
         """Makes a task of a function: `@gator.register`, or `@gator.register(queue="images", retries=3)`.
 
-        The argument schema is derived from the signature. `name` replaces `module.qualname`; it is stored with every job. A hook given
-        here is registered with the task. `time_limit` needs an `async def`: a thread cannot be stopped. The other options are
-        those of `options`. Raises UnsupportedSignature or RegistrationError at the `def`, naming the parameter and the way out.
+        The argument schema is derived from the signature. `name` replaces `module.qualname`; it is stored with every
+        job. A hook given here is registered with the task. `time_limit` needs an `async def`: a thread cannot be
+        stopped. The other options are those of `options`. Raises UnsupportedSignature or RegistrationError at the
+        `def`, naming the parameter and the way out.
         """
         said = TaskOptions(
             queue=queue,
@@ -209,7 +212,7 @@ class Gator:
         return Registrar[object](add) if fn is None else add(fn)
 
     def hook(self, fn: F, /) -> F:
-        """Registers a function as a hook, by its name, so that `options(on_error=fn)` works: `@gator.hook`. Gives it back unchanged."""
+        """Registers a function as a hook, for `options(on_error=fn)` and the like: `@gator.hook`. Gives it back."""
         self._own_hook(fn)
         return fn
 
@@ -239,7 +242,7 @@ class Gator:
         self._producer.forget(task)
         return found
 
-    def _own_hook(self, hook: Hook | None | UnsetType) -> str | None | UnsetType:
+    def _own_hook(self, hook: Hook | UnsetType | None) -> str | UnsetType | None:
         if hook is None or isinstance(hook, UnsetType):
             return hook
         if isinstance(hook, Hooked) or not callable(hook) or inspect.iscoroutinefunction(hook):
@@ -249,7 +252,7 @@ class Gator:
     # ---- enqueueing
 
     def task(self, fn: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
-        """Queues a call of a registered task: `gator.task(send, 1, 2)`. Raises InvalidArguments, and then nothing was enqueued."""
+        """Queues a call of a task: `gator.task(send, 1, 2)`. Raises InvalidArguments, and then nothing was enqueued."""
         task = known(fn, self._producer)
         return cast("Job[R]", self._producer.send(task.spec, None, args, kwargs))
 
@@ -283,28 +286,30 @@ class Gator:
         retries: int | RetryPolicy | UnsetType = UNSET,
         backoff: Duration | UnsetType = UNSET,
         is_async: bool | UnsetType = UNSET,
-        on_start: Callable[[Job[H]], object] | None | UnsetType = UNSET,
-        on_success: Callable[[Job[H], H], object] | None | UnsetType = UNSET,
-        on_error: Callable[[Job[H], BaseException], object] | None | UnsetType = UNSET,
+        on_start: Callable[[Job[H]], object] | UnsetType | None = UNSET,
+        on_success: Callable[[Job[H], H], object] | UnsetType | None = UNSET,
+        on_error: Callable[[Job[H], BaseException], object] | UnsetType | None = UNSET,
         depends_on: Parents | UnsetType = UNSET,
-        delay_by: Duration | None | UnsetType = UNSET,
-        delay_until: datetime | None | UnsetType = UNSET,
-        expires: Duration | None | UnsetType = UNSET,
-        time_limit: Duration | None | UnsetType = UNSET,
+        delay_by: Duration | UnsetType | None = UNSET,
+        delay_until: datetime | UnsetType | None = UNSET,
+        expires: Duration | UnsetType | None = UNSET,
+        time_limit: Duration | UnsetType | None = UNSET,
         unique: bool | str | UnsetType = UNSET,
         priority: int | UnsetType = UNSET,
-        keep_result: bool | timedelta | None | UnsetType = UNSET,
+        keep_result: bool | timedelta | UnsetType | None = UNSET,
         headers: Mapping[str, str] | UnsetType = UNSET,
     ) -> Options[H]:
         """A block of options for the calls inside: `with gator.options(retries=3) as opts: opts.task(send, 1, 2)`.
 
         What is not said comes from the task, then from the gator. Durations are seconds or timedelta.
-        `job_id`: your own id; the same id again is the same job. `queue`: which queue. `retries`: how many, or a RetryPolicy.
-        `backoff`: before the first retry. `is_async=False`: run here and now. `on_start(job)`, `on_success(job, result)`,
-        `on_error(job, error)`: registered hooks, run in the worker. `depends_on`: jobs that must succeed first.
-        `delay_by` or `delay_until` (an aware datetime): not before. `expires`: canceled when not started in time.
-        `time_limit`: an async attempt is stopped then. `unique`: True: one unfinished job of the same task and arguments, or a key
-        of your own. `priority`: 0 to 255, higher first, default 100. `keep_result`: True, False, or how long.
+
+        `job_id`: your own id; the same id again is the same job. `queue`: which queue.
+        `retries`: how many, or a RetryPolicy. `backoff`: before the first retry. `is_async=False`: run here and now.
+        `on_start(job)`, `on_success(job, result)`, `on_error(job, error)`: registered hooks, run in the worker.
+        `depends_on`: jobs that must succeed first. `delay_by` or `delay_until` (an aware datetime): not before.
+        `expires`: canceled when not started in time. `time_limit`: an async attempt is stopped then.
+        `unique`: True: one unfinished job of the same task and arguments; or a key of your own.
+        `priority`: 0 to 255, higher first, default 100. `keep_result`: True, False, or how long.
         `headers`: text that travels along. Raises ConfigurationError here, not at the first call.
         """
         return Options(
@@ -330,13 +335,14 @@ class Gator:
             self._producer,
         )
 
-    def _known_hook(self, hook: Hook | None | UnsetType) -> str | None | UnsetType:
+    def _known_hook(self, hook: Hook | UnsetType | None) -> str | UnsetType | None:
         return hook if hook is None or isinstance(hook, UnsetType) else self.registry.hook_name(hook)
 
     def batch(self, options: Options[H] | None = None, /) -> Batch[H]:
-        """A block that collects calls of any tasks and sends them together: `with gator.batch() as batch: batch.task(send, 1, 2)`.
+        """A block that collects calls of any tasks and sends them together when it ends.
 
-        `options` are what `gator.options(…)` gave, for every call inside. Nothing is sent unless all calls are valid.
+        `with gator.batch() as batch: batch.task(send, 1, 2)`. `options` are what `gator.options(…)` gave, for every
+        call inside. Nothing is sent unless all calls are valid.
         """
         return Batch(TaskOptions() if options is None else options.said, self._producer)
 
@@ -347,7 +353,7 @@ class Gator:
     @overload
     def job(self, job_id: str, task: Task[P, R], /) -> Job[R]: ...
     def job(self, job_id: str, task: Task[P, R] | None = None, /) -> Job[object] | Job[R]:
-        """A handle on a job by its id; with its task, a typed one. Asks nothing: an unknown id is heard at the first question."""
+        """A handle on a job by its id; with its task, a typed one. Asks nothing yet, so any id gives one."""
         if task is None:
             return Job(self.backend, job_id, self.registry.read)
         return cast("Job[R]", Job(self.backend, job_id, known(task, self._producer).spec.read))
@@ -361,11 +367,17 @@ class Gator:
         return inspecting(self.backend).counts()
 
     def pop(self, *queues: str) -> Job[object] | None:
-        """Takes the next due job of these queues (none given: of all) and runs one attempt of it here. None when nothing is due."""
+        """Takes the next due job of these queues (none given: of all) and runs one attempt of it here.
+
+        None when nothing is due.
+        """
         return self._inline.pop(tuple(map(checked_queue, queues)) or (EVERY_QUEUE,))
 
     def get(self, job_id: str, /) -> Job[object]:
-        """Takes this one job, due or not, and runs one attempt of it here. Raises JobUnknown when it is not there to be taken."""
+        """Takes this one job, due or not, and runs one attempt of it here.
+
+        Raises JobUnknown when it is not there to be taken.
+        """
         job = self._inline.pop((EVERY_QUEUE,), parse_id(job_id))
         if job is None:
             raise JobUnknown(job_id)
@@ -383,14 +395,16 @@ class Gator:
         return f"<Gator {masked(self.dsn) if self.dsn else type(self.backend).__name__}, {len(self.registry)} tasks>"
 
 
-def _dsn(given: str | None) -> str:
-    if given is not None:
-        return given
-    found = os.environ.get("TYPEDGATOR_CONN")
-    if found:
-        return found
-    logger.info("TYPEDGATOR_CONN is not set: jobs are kept in %s, in the working folder", DEFAULT_DSN)
-    return DEFAULT_DSN
+def _connected(given: str | None, namespace: str | None, clock: Clock) -> tuple[str, Backend]:
+    dsn = given if given is not None else os.environ.get("TYPEDGATOR_CONN") or ""
+    if not dsn:
+        if given is not None:
+            raise ConfigurationError("the DSN is empty: leave it out, and TYPEDGATOR_CONN names the backend")
+        logger.info("TYPEDGATOR_CONN is not set: jobs are kept in %s, in the working folder", DEFAULT_DSN)
+        dsn = DEFAULT_DSN
+    if namespace is None:
+        namespace = os.environ.get("TYPEDGATOR_NAMESPACE") or "default"
+    return dsn, connect(dsn, namespace=namespace, clock=clock)
 
 
 def _is_async() -> bool | UnsetType:

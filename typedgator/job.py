@@ -39,8 +39,8 @@ class Progress(msgspec.Struct, frozen=True):
 class Job(Generic[R_co]):
     """One queued call whose result is an `R_co`. Two handles on the same job are equal.
 
-    Every method asks the backend, and raises JobUnknown once the job is forgotten and BackendUnavailable when there is no answer.
-    Each has an async twin with an `a` before its name.
+    Every method asks the backend, and raises JobUnknown once the job is forgotten and BackendUnavailable when there is
+    no answer. Each has an async twin with an `a` before its name.
     """
 
     __slots__ = ("_backend", "_final", "_id", "_read", "duplicate")
@@ -58,7 +58,7 @@ class Job(Generic[R_co]):
         self._id = parse_id(job_id) if isinstance(job_id, str) else job_id
         self._read = read
         self._final = final
-        self.duplicate = duplicate
+        self.duplicate: bool = duplicate
         """Whether the call that gave this handle found the job already there (same id, or same unique key)."""
 
     @property
@@ -85,7 +85,8 @@ class Job(Generic[R_co]):
                 raise TimeoutError(f"job {self.id} is {record.state}, not finished, after {timeout} s; it goes on")
 
     def cancel(self) -> bool:
-        """Asks that the job does not run, or stops. True: it is canceled, or its worker will be told; False: it already ended.
+        """Asks that the job does not run, or stops. True: it is canceled, or its worker will be told; False: it already
+        ended.
 
         A running `async def` task is cancelled at its next await, a running sync task sees `current_job().should_stop`.
         """
@@ -105,7 +106,7 @@ class Job(Generic[R_co]):
         """`state`, from async code."""
         return await asyncio.to_thread(self.state)
 
-    async def aresult(self, timeout: float | timedelta | None = None) -> R_co:
+    async def aresult(self, timeout: float | timedelta | None = None) -> R_co:  # noqa: ASYNC109 - the twin of result
         """`result`, from async code."""
         return await asyncio.to_thread(self.result, timeout)
 
@@ -118,7 +119,7 @@ class Job(Generic[R_co]):
         return await asyncio.to_thread(self.progress)
 
     def adopt(self, answer: "Job[object]") -> None:
-        """Becomes a handle on the job that stands for this call. For a batch, whose handles exist before its jobs do."""
+        """Becomes a handle on the job that stands for this call: the handles of a batch exist before its jobs do."""
         self._id, self.duplicate, self._final = answer._id, answer.duplicate, answer._final
 
     def _known(self, wait_ms: int) -> JobRecord:

@@ -18,8 +18,8 @@ logger: Final = logging.getLogger("typedgator")
 class LeaseKeeper:
     """Beats at a third of the lease, from its own thread and so on its own connection.
 
-    `identity` and `tokens` are asked at each beat; `hear` gets the answer, in this thread. An unanswered beat is tried again
-    after a tenth of the lease.
+    `identity` and `tokens` are asked at each beat; `hear` gets the answer, in this thread. An unanswered beat is tried
+    again after a tenth of the lease.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class LeaseKeeper:
         self._hear = hear
         self._stop = Event()
         self._thread: Final = Thread(target=self._run, name="typedgator-lease-keeper", daemon=True)
-        self.last_good = time.monotonic()
+        self.last_good: float = time.monotonic()
         """When a beat was last answered, seconds of the monotonic clock."""
 
     def start(self) -> None:

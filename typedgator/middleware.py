@@ -1,4 +1,4 @@
-"""Where others put their hands on a job: on its envelope before it is sent, and around the call. Subclass and override."""
+"""Where others put their hands on a job: on its envelope before it is sent, and around the call."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
@@ -18,7 +18,7 @@ class Middleware:
         return envelope
 
     def call(self, envelope: Envelope) -> AbstractContextManager[object]:
-        """Entered around the task's call, in the thread or coroutine that runs it. Its exceptions count as the task's own."""
+        """Entered around the task's call, where that runs. Its exceptions count as the task's own."""
         return _NOTHING
 
 

@@ -1,8 +1,8 @@
 """Options: a reusable block of options, under which tasks of many signatures may be queued."""
 
-from typing import Final, Generic, ParamSpec, cast
+from typing import Final, Generic, ParamSpec, Self, cast
 
-from typing_extensions import Self, TypeVar
+from typing_extensions import TypeVar
 
 from typedgator.errors import GatorError, NotRegistered
 from typedgator.job import Job
@@ -14,12 +14,14 @@ __all__ = ["Batch", "Options", "known"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-H = TypeVar("H", covariant=True)
+H_co = TypeVar("H_co", covariant=True)
 H_contra = TypeVar("H_contra", contravariant=True, default=object)
 
 
 class Options(Generic[H_contra]):
-    """What `gator.options(…)` gives. `H_contra` is the result that its hooks take: a task with another result is refused.
+    """What `gator.options(…)` gives.
+
+    `H_contra` is the result that its hooks take: a task with another result is refused.
 
     In a `with` block it works until the block ends; enqueueing afterwards raises. Without `with`, it works for good.
     """
@@ -38,7 +40,7 @@ class Options(Generic[H_contra]):
         self._open = False
 
     def task(self, fn: Hooked[P, R, H_contra], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
-        """Queues a call of a registered task with these options. Raises InvalidArguments, and then nothing was enqueued."""
+        """Queues a call with these options. Raises InvalidArguments, and then nothing was enqueued."""
         task = self._usable(fn)
         return cast("Job[R]", task.producer.send(task.spec, self._call, args, kwargs))
 
@@ -58,8 +60,9 @@ class Options(Generic[H_contra]):
 class Batch(Generic[H_contra]):
     """What `gator.batch(…)` gives: calls collected in a `with` block and sent together when it ends.
 
-    Every call is checked when it is made; one that is refused names its index, and nothing of the batch is sent. An exception in
-    the block sends nothing either. Up to 250 jobs are one atomic write. The handles are good once the block has ended.
+    Every call is checked when it is made; one that is refused names its index, and nothing of the batch is sent. An
+    exception in the block sends nothing either. Up to 250 jobs are one atomic write. The handles are good once the
+    block has ended.
     """
 
     def __init__(self, said: TaskOptions, producer: Producer) -> None:
@@ -113,8 +116,8 @@ class Batch(Generic[H_contra]):
             handle.adopt(answer)
 
 
-def known(fn: Hooked[P, R, H], producer: Producer) -> Hooked[P, R, H]:
-    """The task itself. Raises NotRegistered, with the way out, for anything that this producer's gator did not register."""
+def known(fn: Hooked[P, R, H_co], producer: Producer) -> Hooked[P, R, H_co]:
+    """The task itself. Raises NotRegistered, with the way out, for what this producer's gator did not register."""
     if not isinstance(fn, Hooked):
         name = getattr(fn, "__qualname__", repr(fn))
         raise NotRegistered(f"{name} is not a registered task: decorate it with @gator.register. Nothing was enqueued.")

@@ -1,4 +1,7 @@
-"""The only road into a backend. `prepare` is pure and serves sync and async callers alike; `push` is the one line of I/O."""
+"""The only road into a backend.
+
+`prepare` is pure and serves sync and async callers alike; `push` is the one line of I/O.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +61,7 @@ class TaskSpec:
         self.returns_nothing: Final = results.document == {"type": "null"}
 
     def read(self, job_id: str, outcome: Outcome | None) -> object:
-        """A stored result as the task returned it. Raises ResultNotKept, or PayloadMismatch when the type changed since."""
+        """A stored result as the task returned it. Raises ResultNotKept, or PayloadMismatch: its type was changed."""
         if outcome is not None:
             return self.results.decode(bytes(outcome.result))
         if self.returns_nothing:

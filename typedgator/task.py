@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Coroutine
 from functools import update_wrapper
-from typing import Final, Generic, ParamSpec, TypeVar, cast
+from typing import Final, Generic, Never, ParamSpec, Protocol, TypeVar, cast, overload
 
 from typedgator.job import Job
 from typedgator.policy.options import TaskOptions
 from typedgator.producer import Producer, TaskSpec
 
-__all__ = ["AsyncTask", "Hooked", "SyncTask", "Task"]
+__all__ = ["AsyncFunction", "AsyncTask", "Hooked", "SyncFunction", "SyncTask", "Task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -16,8 +16,34 @@ R_co = TypeVar("R_co", covariant=True)
 H_co = TypeVar("H_co", covariant=True)
 
 
+class SyncFunction(Protocol[P, R_co, H_co]):
+    """A `def` as hooks see it: its parameters, its result, and its result once more, for what the hooks beside it may
+    take.
+
+    Both overloads are the same call. A function fits only when its result fits both, while `R_co` is inferred from it
+    alone: a hook for `object` does not make an `object` of the result, and a hook for `str` refuses a function that
+    gives an int.
+    """
+
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> H_co: ...  # type: ignore[overload-cannot-match]  # pyright: ignore[reportOverlappingOverload]  # meant
+
+
+class AsyncFunction(Protocol[P, R_co, H_co]):
+    """An `async def`, likewise. `Coroutine[object, Never, R]` is every coroutine that gives an R."""
+
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, Never, R_co]: ...
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, Never, H_co]: ...  # type: ignore[overload-cannot-match]  # pyright: ignore[reportOverlappingOverload]  # meant
+
+
 class Hooked(Generic[P, R_co, H_co]):
-    """A task as hooks see it: its parameters, its result, and its result once more, covariant, for what hooks may take."""
+    """A task as hooks see it: its parameters, its result, and its result once more, covariant, for what hooks may
+    take.
+    """
 
     def __init__(self, spec: TaskSpec, fn: Callable[..., object], producer: Producer) -> None:
         self.spec: Final = spec

@@ -1,4 +1,7 @@
-"""From a DSN to a Backend. The only place that knows which schemes exist; a driver is imported when its scheme is first used."""
+"""From a DSN to a Backend: the only place that knows which schemes exist.
+
+A driver is imported when its scheme is first used.
+"""
 
 import re
 from importlib import import_module
@@ -13,7 +16,7 @@ from typedgator.errors import ConfigurationError
 __all__ = ["ENTRY_POINT_GROUP", "Dsn", "connect", "masked"]
 
 ENTRY_POINT_GROUP: Final = "typedgator.backends"
-"""Third parties add a scheme by an entry point of this group: name = scheme, value = a function `(Dsn, Clock) -> Backend`."""
+"""Third parties add a scheme by an entry point of this group: its name is the scheme, its value an `Opener`."""
 
 _BUILT_IN: Final = {
     "locmem": "typedgator.backends.locmem",
@@ -39,15 +42,15 @@ class Dsn:
     def __init__(self, text: str, namespace: str = "default") -> None:
         self.text = text
         self.url: SplitResult = urlsplit(text)
-        self.scheme = self.url.scheme.lower()
+        self.scheme: str = self.url.scheme.lower()
         try:
             pairs = parse_qsl(self.url.query, keep_blank_values=True, strict_parsing=bool(self.url.query))
         except ValueError as error:
             raise ConfigurationError(f"DSN {masked(text)!r}: the part after '?' is not key=value: {error}") from error
-        self.options = dict(pairs)
+        self.options: dict[str, str] = dict(pairs)
         if len(self.options) != len(pairs):
             raise ConfigurationError(f"DSN {masked(text)!r} gives an option twice")
-        self.namespace = self.options.pop("namespace", namespace)
+        self.namespace: str = self.options.pop("namespace", namespace)
         if not _NAMESPACE.fullmatch(self.namespace):
             raise ConfigurationError(f"namespace {self.namespace!r}: use 1 to 64 of the characters A-Z a-z 0-9 _ . -")
 

@@ -1,4 +1,4 @@
-"""Durations and instants as users write them, turned into milliseconds; whatever cannot mean anything is refused by name."""
+"""Durations and instants as users write them, in milliseconds; what cannot mean anything is refused by name."""
 
 import math
 from datetime import datetime, timedelta

@@ -46,17 +46,17 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
     retries: int | RetryPolicy | UnsetType = UNSET
     backoff: float | timedelta | UnsetType = UNSET
     is_async: bool | UnsetType = UNSET
-    on_start: str | None | UnsetType = UNSET
-    on_success: str | None | UnsetType = UNSET
-    on_error: str | None | UnsetType = UNSET
+    on_start: str | UnsetType | None = UNSET
+    on_success: str | UnsetType | None = UNSET
+    on_error: str | UnsetType | None = UNSET
     depends_on: tuple[str, ...] | UnsetType = UNSET
-    delay_by: float | timedelta | None | UnsetType = UNSET
-    delay_until: datetime | None | UnsetType = UNSET
-    expires: float | timedelta | None | UnsetType = UNSET
-    time_limit: float | timedelta | None | UnsetType = UNSET
+    delay_by: float | timedelta | UnsetType | None = UNSET
+    delay_until: datetime | UnsetType | None = UNSET
+    expires: float | timedelta | UnsetType | None = UNSET
+    time_limit: float | timedelta | UnsetType | None = UNSET
     unique: bool | str | UnsetType = UNSET
     priority: int | UnsetType = UNSET
-    keep_result: bool | timedelta | None | UnsetType = UNSET
+    keep_result: bool | timedelta | UnsetType | None = UNSET
     headers: Mapping[str, str] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
@@ -99,7 +99,7 @@ def merge(*levels: TaskOptions) -> TaskOptions:
         if isinstance(retries, int) and isinstance(before, RetryPolicy):
             heard["retries"] = msgspec.structs.replace(before, retries=retries)
         said.update(heard)
-    return TaskOptions(**said)  # type: ignore[arg-type]  # names and values come from other instances
+    return msgspec.structs.replace(TaskOptions(), **said)
 
 
 def resolve(options: TaskOptions) -> JobOptions:
@@ -200,13 +200,13 @@ def _keep_result_ms(keep: object) -> int | None:
     return KEPT_RESULT_MS if _flag(keep, "keep_result") else NEVER_KEPT
 
 
-def _parents(ids: object) -> tuple[JobId, ...]:
+def _parents(ids: tuple[str, ...]) -> tuple[JobId, ...]:
     if not isinstance(ids, tuple) or len(ids) > MAX_PARENTS:
         raise ConfigurationError(f"depends_on takes at most {MAX_PARENTS} jobs or job ids, got {ids!r:.200}")
     return tuple(dict.fromkeys(parse_id(_text(parent, "depends_on")) for parent in ids))
 
 
-def _headers(headers: object) -> Mapping[str, str]:
+def _headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     if not isinstance(headers, Mapping):
         raise ConfigurationError(f"headers must map text to text, got {headers!r:.200}")
     size = 0

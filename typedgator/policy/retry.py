@@ -1,4 +1,7 @@
-"""Whether and when a failed attempt is tried again. Exponential backoff with full jitter (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015)."""
+"""Whether and when a failed attempt is tried again.
+
+Exponential backoff with full jitter (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+"""
 
 from datetime import timedelta
 from typing import Final
@@ -19,10 +22,11 @@ MAX_BACKOFF_MS: Final = 7 * 24 * 3_600_000
 class RetryPolicy(msgspec.Struct, frozen=True):
     """How often and how soon a failed attempt is tried again, for `retries=`.
 
-    `backoff`, `cap`: seconds or timedelta, before the first retry and at most. `factor`: how much longer each wait may be.
-    `jitter`: draw the wait from 0 to the backoff (full jitter), so that jobs that failed together do not come back together.
-    `on`: only these exceptions are retried (subclasses too); `never`: these are not, whatever `on` says. A `Retry` raised
-    by the task is always granted while retries are left. Raises ConfigurationError for values that cannot mean anything.
+    `backoff`, `cap`: seconds or timedelta, before the first retry and at most. `factor`: how much longer each wait may
+    be. `jitter`: draw the wait from 0 to the backoff (full jitter), so that jobs that failed together do not come back
+    together. `on`: only these exceptions are retried (subclasses too); `never`: these are not, whatever `on` says. A
+    `Retry` raised by the task is always granted while retries are left. Raises ConfigurationError for values that
+    cannot mean anything.
     """
 
     retries: int
@@ -58,7 +62,7 @@ def class_name(of: type) -> str:
 
 
 def backoff_ms(policy: JobPolicy, retry: int, draw: float) -> int:
-    """The wait before retry number `retry` (from 1), ms. `draw` is a random number in [0, 1), used when there is jitter."""
+    """The wait before retry number `retry` (from 1), ms. `draw`, a random number in [0, 1), is the jitter."""
     try:
         longest = policy.backoff_base_ms * policy.backoff_factor ** (retry - 1)
     except OverflowError:
@@ -70,8 +74,8 @@ def backoff_ms(policy: JobPolicy, retry: int, draw: float) -> int:
 def retry_delay_ms(policy: JobPolicy, error: BaseException, failures: int, draw: float) -> int | None:
     """How long to wait before the job is tried again, or None when it has failed for good.
 
-    `failures` is how many attempts ended by the task's own doing, this one included. A `Retry` passes the class filters, and
-    the delay that it names is never shortened.
+    `failures` is how many attempts ended by the task's own doing, this one included. A `Retry` passes the class
+    filters, and the delay that it names is never shortened.
     """
     if failures > policy.retries:
         return None
