@@ -54,7 +54,7 @@ check: $(STAMP) ## Check format, lint and types
 types: $(STAMP) ## Check types: mypy --strict, pyright strict, and every public name typed
 	@$(BIN)/mypy --strict $(TYPED)
 	@$(BIN)/pyright --warnings
-	@$(BIN)/pyright --verifytypes typedgator --ignoreexternal
+	@PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes typedgator --ignoreexternal  # finds packages by PATH alone
 
 format: $(STAMP) ## Format the code and fix what the linter can fix
 	@$(BIN)/ruff format .

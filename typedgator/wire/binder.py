@@ -32,7 +32,7 @@ class Binder:
     """
 
     def __init__(self, signature: inspect.Signature) -> None:
-        self.parameters = tuple(signature.parameters.values())
+        self.parameters: tuple[inspect.Parameter, ...] = tuple(signature.parameters.values())
         self.bind: Callable[..., dict[str, object]] = _compile_bind(self.parameters)
         self.split: Callable[[dict[str, object]], Call] = _compile_split(self.parameters)
 

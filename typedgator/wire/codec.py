@@ -53,7 +53,9 @@ class Codec:
         self._max_items = max_items
         self._plain = packer(term)
         self.unpack: Callable[[bytes], Any] = msgspec.msgpack.Decoder(wire_type(term), ext_hook=no_ext).decode
-        self.pack = self._pack_proved if any(_own_code(part) for part in term.all()) else self._plain
+        self.pack: Callable[[object], bytes] = (
+            self._pack_proved if any(_own_code(part) for part in term.all()) else self._plain
+        )
         self.check: Callable[[object], Any] = self._first_check
         self.recheck: Callable[[object], Any] = self._first_recheck
 

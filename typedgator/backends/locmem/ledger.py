@@ -61,15 +61,15 @@ class Ledger:
         """What workers held whose leases ended, until it is reaped: a heap by token."""
         self.unique: dict[bytes, JobId] = {}
         self.dead: OrderedDict[JobId, None] = OrderedDict()
-        self.memory = Memory()
+        self.memory: Memory = Memory()
         self.tally: defaultdict[str, dict[JobState, int]] = defaultdict(lambda: dict.fromkeys(JobState, 0))
         self.paused: set[str] = set()
-        self.dropped = 0
+        self.dropped: int = 0
         self.last_token: Token = 0
-        self.news = False
+        self.news: bool = False
         """Something became waiting or is due sooner: whoever waits should look again."""
         self.awaited: dict[JobId, int] = {}
-        self.ended = False
+        self.ended: bool = False
         """An awaited job ended."""
 
     # Accepting

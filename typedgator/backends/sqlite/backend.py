@@ -39,7 +39,7 @@ from typedgator.wire.verdict import Settlement, Token
 
 __all__ = ["SqliteBackend"]
 
-logger = logging.getLogger("typedgator.sqlite")
+logger: Final = logging.getLogger("typedgator.sqlite")
 
 _CAN: Final = Capabilities(durable=True, shared=True, exchange=True)
 POLL_S: Final = 0.02
@@ -69,8 +69,8 @@ class SqliteBackend:
         clock: Clock | None = None,
     ) -> None:
         self.path = path
-        self.clock = clock or SystemClock()
-        self.storage = Storage(path, namespace=namespace, synchronous=synchronous, insist=insist, clock=self.clock)
+        self.clock: Clock = clock or SystemClock()
+        self.storage: Storage = Storage(path, namespace=namespace, synchronous=synchronous, insist=insist, clock=self.clock)
         self._warned = False
 
     def __repr__(self) -> str:

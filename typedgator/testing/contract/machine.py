@@ -114,10 +114,10 @@ class BackendModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = FakeClock()
-        self.backend = self.make(self.clock)
+        self.clock: FakeClock = FakeClock()
+        self.backend: Backend = self.make(self.clock)
         self.backend.open()
-        self.model = Model()
+        self.model: Model = Model()
         self.known: list[WorkerId] = []
         self.seen: dict[WorkerId, Token] = {}
         self.attempts: list[tuple[WorkerId, JobId, Token]] = []

@@ -94,7 +94,7 @@ class Model:
         self.jobs: dict[JobId, ModelJob] = {}
         self.workers: dict[WorkerId, ModelWorker] = {}
         self.paused: set[str] = set()
-        self.dropped = 0
+        self.dropped: int = 0
         self.last_token: Token = 0
         self._places = 0
 
