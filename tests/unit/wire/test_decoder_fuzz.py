@@ -294,7 +294,9 @@ def test_a_raised_recursion_limit_does_not_hand_over_the_stack() -> None:
         schema = ArgumentSchema.of(empty, task="empty")
         for fingerprint in (schema.fingerprint, "another"):
             try:
-                schema.decode(b"\\x81\\xa1a" + b"\\x91" * 1_000_000, fingerprint=fingerprint)
+                deep = b"\\x82\\xa1a" + b"\\x91" * 30_000 + b"\\x00"
+                deep += b"\\xa1b\\xc6\\x00\\x0f\\x00\\x00" + bytes(0x0F_00_00)
+                schema.decode(deep, fingerprint=fingerprint)
             except PayloadMismatch as error:
                 assert "nested deeper" in str(error)
             else:

@@ -4,7 +4,9 @@ import dataclasses
 import enum
 import math
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple, NewType, TypedDict
@@ -300,6 +302,20 @@ def test_equal_calls_have_equal_bytes(annotation: Any) -> None:
         assert schema.encode((value,), {}) == schema.encode((reversed_copy(value),), {})
 
     law()
+
+
+def test_the_first_call_may_come_from_many_threads() -> None:
+    """Validators are built at first use, once, whoever is first."""
+    schema = ArgumentSchema.of(task_of(list[Order]), task="task", named=True)
+    start = threading.Barrier(8)
+
+    def first(number: int) -> object:
+        start.wait(timeout=10)
+        order = Order(id=UUID(int=number))
+        return schema.decode(schema.encode(([order],), {}), fingerprint="")[1]["value"]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(first, range(8))) == [[Order(id=UUID(int=number))] for number in range(8)]
 
 
 def test_an_aware_datetime_arrives_in_utc() -> None:
