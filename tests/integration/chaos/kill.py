@@ -1,9 +1,10 @@
-"""kill -9 of real workers under load: is a job lost, is an outcome written twice, how soon does an interrupted job run again?
+"""kill -9 of real workers under load: is a job lost, an outcome written twice, how soon does an interrupted job run again?
 
     python -m tests.integration.chaos.kill --jobs 2000 --kills 12
 
-Prints one line of JSON and exits 1 when a promise was broken: a job lost, an outcome written twice, an extra run that no kill
-explains, too few interrupted jobs to mean anything, or a recovery slower at the 99th percentile than the lease plus one second.
+Prints one line of JSON and exits 1 when a promise was broken: a job lost, an outcome written twice, an extra run that
+no kill explains, too few interrupted jobs to mean anything, or a recovery slower at the 99th percentile than the lease
+plus one second.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from typedgator.gator import Gator
@@ -170,7 +172,7 @@ def verdict(
     recoveries = []
     for runs in starts.values():
         runs.sort(key=lambda line: line.at)
-        for before, after in zip(runs, runs[1:], strict=False):
+        for before, after in pairwise(runs):
             if before.pid in campaign.killed:
                 recoveries.append(after.at - campaign.killed[before.pid])
     recoveries.sort()
