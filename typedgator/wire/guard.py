@@ -6,7 +6,6 @@ The writer keeps the same limits, so that it never writes what will not be read.
 """
 
 import re
-import sys
 from typing import Final
 
 __all__ = ["CAREFREE_BYTES", "DEFAULT_PAYLOAD_BYTES", "DEEPEST", "LARGEST_PAYLOAD_BYTES", "too_much"]
@@ -20,8 +19,6 @@ CAREFREE_BYTES: Final = 1024
 
 DEEPEST: Final = 64
 _MOST_VALUES: Final = 1 << 18
-# The interpreter's own limit ends a recursion in C long before the stack does, unless someone has raised it.
-_SAFE_RECURSION: Final = 5000
 
 _OPENERS: Final = bytes([*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF])
 _SINGLES: Final = re.compile(rb"[\x00-\x7f\xa0\xc0\xc2\xc3\xe0-\xff]+")  # values of one byte
@@ -45,8 +42,8 @@ _CONTAINERS: Final[dict[int, tuple[int, int]]] = {  # -> bytes of length, values
 def too_much(payload: bytes, *, typed: bool = True) -> str:
     """Why these bytes must not be decoded; "" when they may. Malformed bytes may: the decoder refuses them.
 
-    `typed`: they are decoded by a type, which bounds the nesting of all but what it skips. Most payloads cost one pass
-    in C; the others are walked, in time linear in their values and bounded.
+    `typed`: they are decoded by a type, which bounds the nesting of all but what it skips, and skipping needs little
+    stack. Most payloads cost one pass in C; the others are walked, in time linear in their values and bounded.
     """
     size = len(payload)
     if size <= CAREFREE_BYTES:
@@ -55,8 +52,7 @@ def too_much(payload: bytes, *, typed: bool = True) -> str:
         return f"it has {size} bytes, at most {LARGEST_PAYLOAD_BYTES} are read"
     most = _most_containers(size)
     openers = size - len(payload.translate(None, _OPENERS))  # at least as many as there are containers
-    shallow = openers <= DEEPEST or (typed and sys.getrecursionlimit() <= _SAFE_RECURSION)
-    if shallow and openers <= most and size <= _MOST_VALUES:
+    if (typed or openers <= DEEPEST) and openers <= most and size <= _MOST_VALUES:
         return ""
     return _scan(payload, most)
 

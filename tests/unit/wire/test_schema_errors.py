@@ -124,6 +124,14 @@ class Span:
             raise ValueError("low must not be above high")
 
 
+@dataclasses.dataclass(frozen=True)
+class Growing:
+    n: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n", self.n + 1)
+
+
 def bent() -> Span:
     span = Span(1, 2)
     object.__setattr__(span, "low", 3)
@@ -210,6 +218,7 @@ STRICT: list[tuple[Any, Any, str]] = [
     (Annotated[list[int], Field(min_length=2)], [1], "x has 1 elements, at least 2 are needed"),
     (Annotated[int, AfterValidator(no_even)], 2, "x was refused by its validator (must be odd), got int 2"),
     (Span, bent(), "x was refused by its validator (low must not be above high), got Span(low=3, high=2)"),
+    (list[Growing], [Growing(1)], "a validator or __post_init__ changes or refuses its own output"),
     (Annotated[int, AfterValidator(boom)], 2, "a validator raised KeyError: 2"),
     (Annotated[int, AfterValidator(grows)], 2, "a validator or __post_init__ changes or refuses its own output"),
     (Annotated[int, AfterValidator(str)], 2, "a validator or __post_init__ changes or refuses its own output"),
