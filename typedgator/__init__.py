@@ -34,6 +34,7 @@ from typedgator.policy.retry import RetryPolicy
 from typedgator.queues import Queue
 from typedgator.task import AsyncTask, SyncTask, Task
 from typedgator.wire.states import JobState
+from typedgator.worker import Worker, WorkerReport
 
 __version__ = "0.1.0"
 
@@ -76,7 +77,9 @@ __all__ = [
     "UnknownDependency",
     "Unsupported",
     "UnsupportedSignature",
+    "Worker",
     "WorkerLapsed",
+    "WorkerReport",
     "__version__",
     "current_job",
 ]
