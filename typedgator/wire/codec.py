@@ -3,9 +3,8 @@
 Validators are built at first use, because building them imports pydantic.
 """
 
-import threading
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -16,8 +15,6 @@ from typedgator.wire.strict import validator
 from typedgator.wire.terms import ArrayOf, DictOf, Record, Term
 
 __all__ = ["Codec", "Unproved", "codec_for", "no_ext"]
-
-_building: Final = threading.RLock()  # a user's own type may use a schema while another is built
 
 
 class Unproved(ValueError):
@@ -60,11 +57,10 @@ class Codec:
         self.recheck: Callable[[object], Any] = self._first_recheck
 
     def build(self) -> None:
-        """Build the validators now."""
-        with _building:
-            self.recheck = validator(self.term, None)
-            free = self._max_items is None or not any(_unbounded(part) for part in self.term.all())
-            self.check = self.recheck if free else validator(self.term, self._max_items)
+        """Build the validators now. Two threads may both do it: either's are as good."""
+        self.recheck = validator(self.term, None)
+        free = self._max_items is None or not any(_unbounded(part) for part in self.term.all())
+        self.check = self.recheck if free else validator(self.term, self._max_items)
 
     def _first_check(self, value: object) -> Any:
         self.build()

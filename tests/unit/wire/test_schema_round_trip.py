@@ -305,7 +305,7 @@ def test_equal_calls_have_equal_bytes(annotation: Any) -> None:
 
 
 def test_the_first_call_may_come_from_many_threads() -> None:
-    """Validators are built at first use, once, whoever is first."""
+    """Validators are built at first use, whoever is first."""
     schema = ArgumentSchema.of(task_of(list[Order]), task="task", named=True)
     start = threading.Barrier(8)
 
