@@ -145,9 +145,8 @@ class ArgumentSchema:
             self._search(payload)
         try:
             return self._split(self._codec.recheck(self._unpack(payload)))
-        except (
-            Exception
-        ) as error:  # a user's validator runs in there; and a decoder may raise more than its documents say
+        except Exception as error:
+            # A user's validator runs in there; and a decoder may raise more than its documents say
             raise PayloadMismatch(f"{self.task}: the payload does not fit: {self._why(error)}") from None
 
     @staticmethod
@@ -161,9 +160,8 @@ class ArgumentSchema:
     def _search(self, payload: bytes) -> None:
         try:
             value: object = msgspec.msgpack.decode(payload, ext_hook=no_ext)
-        except (
-            Exception
-        ) as error:  # besides MsgspecError: UnicodeDecodeError, RecursionError, TypeError of an unhashable key
+        except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            # Besides its own errors: text that is no UTF-8, a key that cannot be hashed, a timestamp beyond year 9999.
             raise PayloadMismatch(f"{self.task}: the payload is not readable ({type(error).__name__})") from None
         unknown = list(dict.fromkeys(unknown_keys(self._codec.term, value)))
         if unknown:
