@@ -21,7 +21,7 @@ GatorError
     └── WorkerLapsed                     a worker identity whose lease is over
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 __all__ = [
     "BackendUnavailable",
@@ -116,18 +116,23 @@ class EnqueueError(GatorError):
 
 
 class BatchIncomplete(EnqueueError):
-    """A large batch that was interrupted between two chunks; sending it again under the same ids is safe.
+    """A large batch that was interrupted between two chunks. `written` and `rest` are job ids, in the batch's order."""
 
-    `written` and `rest` are job ids, in the batch's order.
-    """
-
-    def __init__(self, written: Sequence[str], rest: Sequence[str]) -> None:
+    def __init__(self, written: Sequence[str], rest: Sequence[str], again: Callable[[], Sequence[str]]) -> None:
         super().__init__(
             f"{len(written)} jobs of the batch are enqueued, {len(rest)} are not known to be; "
             "calling retry() on this error sends the rest again under the same ids, which never doubles a job"
         )
         self.written: tuple[str, ...] = tuple(written)
         self.rest: tuple[str, ...] = tuple(rest)
+        self._again = again
+
+    def retry(self) -> list[str]:
+        """Sends the rest again, under the same ids, and so never doubles a job; the ids of the jobs that stand for it.
+
+        Raises as the batch did.
+        """
+        return list(self._again())
 
 
 class UnknownDependency(EnqueueError, LookupError):

@@ -14,7 +14,7 @@ from typing_extensions import TypeVar
 from typedgator.backends.connect import connect, masked
 from typedgator.backends.contract import EVERY_QUEUE, Backend, Counts
 from typedgator.clock import Clock, SystemClock
-from typedgator.errors import ConfigurationError, JobUnknown, RegistrationError
+from typedgator.errors import ConfigurationError, JobError, RegistrationError
 from typedgator.events import Events
 from typedgator.inline import Inline
 from typedgator.job import Job
@@ -239,7 +239,6 @@ class Gator:
             raise RegistrationError(TIME_LIMIT_NEEDS_ASYNC.format(task))
         found: AnyTask = (AsyncTask if is_coroutine else SyncTask)(spec, fn, self._producer)
         self.registry.add(found)
-        self._producer.forget(task)
         return found
 
     def _own_hook(self, hook: Hook | UnsetType | None) -> str | UnsetType | None:
@@ -376,11 +375,12 @@ class Gator:
     def get(self, job_id: str, /) -> Job[object]:
         """Takes this one job, due or not, and runs one attempt of it here.
 
-        Raises JobUnknown when it is not there to be taken.
+        Raises JobError when it is blocked, held, running or finished, JobUnknown when nothing is known of it.
         """
         job = self._inline.pop((EVERY_QUEUE,), parse_id(job_id))
         if job is None:
-            raise JobUnknown(job_id)
+            state = self.job(job_id).state()
+            raise JobError(f"job {job_id} is {state}: only a scheduled, waiting or retrying one can be taken", job_id)
         return job
 
     async def apop(self, *queues: str) -> Job[object] | None:
@@ -422,6 +422,8 @@ def _parent_ids(parents: Parents | UnsetType) -> tuple[str, ...] | UnsetType:
         return parents
     if isinstance(parents, (Job, str)):
         parents = (parents,)
+    if not isinstance(parents, Sequence):
+        raise ConfigurationError(f"depends_on takes a job, a job id, or a sequence of them, got {parents!r:.200}")
     return tuple(parent.id if isinstance(parent, Job) else parent for parent in parents)
 
 

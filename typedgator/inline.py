@@ -6,6 +6,7 @@ The arguments make the whole round trip through the codec, so what fails in prod
 import asyncio
 import time
 from collections.abc import Sequence
+from contextvars import copy_context
 from threading import Thread
 from typing import Final, assert_never
 
@@ -142,8 +143,8 @@ class Inline:
     def _end(self, opened: Attempt) -> Ending:
         opened.started = time.monotonic()
         ending = _run_async(opened, self._middleware) if opened.is_async else call(opened, self._middleware)
-        if isinstance(ending, Raised) and not isinstance(ending.error, Exception):
-            raise ending.error  # Ctrl-C and SystemExit are meant for the caller, whose thread this is
+        if isinstance(ending, Raised) and isinstance(ending.error, (KeyboardInterrupt, SystemExit)):
+            raise ending.error  # they are meant for the caller, whose thread this is
         return ending
 
 
@@ -158,7 +159,8 @@ def _run_async(opened: Attempt, middleware: tuple[Middleware, ...]) -> Ending:
     except RuntimeError:
         return asyncio.run(acall(opened, middleware))
     endings: list[Ending] = []
-    thread = Thread(target=lambda: endings.append(asyncio.run(acall(opened, middleware))))
+    context = copy_context()
+    thread = Thread(target=lambda: endings.append(context.run(asyncio.run, acall(opened, middleware))))
     thread.start()
     thread.join()
     return endings[0]

@@ -75,14 +75,10 @@ class Job(Generic[R_co]):
 
         Raises TimeoutError when it is not finished by then, JobFailed, JobCanceled, or ResultNotKept.
         """
-        deadline = None if timeout is None else time.monotonic() + to_ms(timeout, "timeout") / 1000
-        while True:
-            left_ms = _SLICE_MS if deadline is None else max(0, int((deadline - time.monotonic()) * 1000))
-            record = self._known(min(left_ms, _SLICE_MS))
-            if record.state in FINAL:
-                return self._value(record)
-            if deadline is not None and time.monotonic() >= deadline:
-                raise TimeoutError(f"job {self.id} is {record.state}, not finished, after {timeout} s; it goes on")
+        patience = _Patience(timeout)
+        while (record := self._known(patience.slice_ms())).state not in FINAL:
+            patience.check(self.id, record.state)
+        return self._value(record)
 
     def cancel(self) -> bool:
         """Asks that the job does not run, or stops. True: it is canceled, or its worker will be told; False: it already
@@ -108,7 +104,11 @@ class Job(Generic[R_co]):
 
     async def aresult(self, timeout: float | timedelta | None = None) -> R_co:  # noqa: ASYNC109 - the twin of result
         """`result`, from async code."""
-        return await asyncio.to_thread(self.result, timeout)
+        patience = _Patience(timeout)
+        # Slice by slice: a thread cannot be cancelled, and whoever stopped waiting would wait for it at the loop's end.
+        while (record := await asyncio.to_thread(self._known, patience.slice_ms())).state not in FINAL:
+            patience.check(self.id, record.state)
+        return self._value(record)
 
     async def acancel(self) -> bool:
         """`cancel`, from async code."""
@@ -153,6 +153,26 @@ class Job(Generic[R_co]):
 
     def __repr__(self) -> str:
         return f"<Job {self.id}>"
+
+
+class _Patience:
+    """How long someone still waits for a result. Raises ConfigurationError for a timeout that cannot mean anything."""
+
+    def __init__(self, timeout: float | timedelta | None) -> None:
+        self._ms = None if timeout is None else to_ms(timeout, "timeout")
+        self._since = time.monotonic()
+
+    def slice_ms(self) -> int:
+        """How long to wait at once."""
+        return _SLICE_MS if self._ms is None else min(_SLICE_MS, max(0, self._ms - self._waited_ms()))
+
+    def check(self, job_id: str, state: JobState) -> None:
+        """Raises TimeoutError when the time is over."""
+        if self._ms is not None and self._waited_ms() >= self._ms:
+            raise TimeoutError(f"job {job_id} is {state}, not finished, after {self._ms / 1000:g} s; it goes on")
+
+    def _waited_ms(self) -> int:
+        return int((time.monotonic() - self._since) * 1000)
 
 
 def untyped_result(job_id: str, outcome: Outcome | None) -> object:

@@ -76,7 +76,7 @@ class CallOptions:
 
     def __init__(self, said: TaskOptions) -> None:
         self.said: Final = said
-        self.merged: Final[dict[str, JobOptions]] = {}
+        self.merged: Final[dict[TaskSpec, JobOptions]] = {}
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
@@ -110,20 +110,16 @@ class Producer:
         self._middleware = tuple(middleware)
         self._events = events
         self._here = here
-        self._plain: dict[str, JobOptions] = {}
+        self._plain: dict[TaskSpec, JobOptions] = {}
 
     def options_of(self, spec: TaskSpec, call: CallOptions | None) -> JobOptions:
         """What one call gets, all three levels merged. Raises ConfigurationError, or Unsupported by this backend."""
         cache = self._plain if call is None else call.merged
-        options = cache.get(spec.name)
+        options = cache.get(spec)
         if options is None:
             levels = (self._defaults, spec.options) if call is None else (self._defaults, spec.options, call.said)
-            options = cache[spec.name] = self._allowed(spec, resolve(merge(*levels)))
+            options = cache[spec] = self._allowed(spec, resolve(merge(*levels)))
         return options
-
-    def forget(self, name: str) -> None:
-        """The task of this name was registered anew."""
-        self._plain.pop(name, None)
 
     def prepare(
         self, spec: TaskSpec, options: JobOptions, args: tuple[object, ...], kwargs: Mapping[str, object]
@@ -207,7 +203,7 @@ class Producer:
     def send_all(self, batch: Sequence[Prepared]) -> list[Job[object]]:
         """Sends prepared calls, in order: up to ATOMIC_BATCH are one atomic write, more go in chunks.
 
-        Raises BatchIncomplete when a later chunk was interrupted; sending the same batch again is safe.
+        Raises BatchIncomplete when a later chunk was interrupted.
         """
         if any(not prepared.is_async for prepared in batch):
             return [self._run_here(p) if not p.is_async else self._handles([p], self._push([p]))[0] for p in batch]
@@ -219,10 +215,13 @@ class Producer:
             except (BackendUnavailable, UnknownDependency) as error:
                 if not start:
                     raise
-                rest = [shown_id(prepared.frame.job_id) for prepared in batch[start:]]
-                raise BatchIncomplete([job.id for job in jobs], rest) from error
+                raise self._incomplete(jobs, batch[start:]) from error
             jobs += self._handles(chunk, answers)
         return jobs
+
+    def _incomplete(self, written: Sequence[Job[object]], rest: Sequence[Prepared]) -> BatchIncomplete:
+        ids = [shown_id(prepared.frame.job_id) for prepared in rest]
+        return BatchIncomplete([job.id for job in written], ids, lambda: [job.id for job in self.send_all(rest)])
 
     def _push(self, chunk: Sequence[Prepared]) -> list[tuple[JobId, bool]]:
         receipts = self.backend.enqueue([prepared.frame for prepared in chunk])
@@ -267,4 +266,4 @@ class Producer:
 
 def _unique_key(task: str, unique: bool | str, payload: bytes) -> bytes:
     said = b"=" + payload if unique is True else b":" + str(unique).encode()
-    return blake2b(task.encode() + said, digest_size=16).digest()
+    return blake2b(f"{len(task)} {task}".encode() + said, digest_size=16).digest()

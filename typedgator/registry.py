@@ -14,6 +14,8 @@ from typedgator.wire.outcome import Outcome
 
 __all__ = ["AnyTask", "Hook", "Registry", "task_name"]
 
+_MAIN: Final = ("__main__", "__mp_main__")  # multiprocessing calls a script's second import by the other name
+
 AnyTask: TypeAlias = SyncTask[..., object] | AsyncTask[..., object]
 Hook: TypeAlias = Callable[..., object]
 
@@ -99,7 +101,7 @@ def task_name(fn: Callable[..., object], given: str | None, *, what: str = "a ta
             "move it to the top of its module, or give name= and register it where the worker's import runs"
         )
     module = fn.__module__
-    return f"{_main_module(qualname, what) if module == '__main__' else module}.{qualname}"
+    return f"{_main_module(qualname, what) if module in _MAIN else module}.{qualname}"
 
 
 def _main_module(qualname: str, what: str) -> str:

@@ -94,9 +94,11 @@ def merge(*levels: TaskOptions) -> TaskOptions:
             said.pop("delay_until", None)
         if heard.get("delay_until") is not None:
             said.pop("delay_by", None)
-        # So does a number of retries: it replaces the number, and keeps the rest of a policy.
+        # A policy replaces a backoff said farther away; a number replaces the policy's number, and keeps its rest.
         retries, before = heard.get("retries"), said.get("retries")
-        if isinstance(retries, int) and isinstance(before, RetryPolicy):
+        if isinstance(retries, RetryPolicy):
+            said.pop("backoff", None)
+        elif isinstance(retries, int) and isinstance(before, RetryPolicy):
             heard["retries"] = msgspec.structs.replace(before, retries=retries)
         said.update(heard)
     return msgspec.structs.replace(TaskOptions(), **said)
@@ -211,7 +213,7 @@ def _headers(headers: Mapping[str, str]) -> Mapping[str, str]:
         raise ConfigurationError(f"headers must map text to text, got {headers!r:.200}")
     size = 0
     for key, value in headers.items():
-        size += len(_text(key, "a header's name").encode()) + len(_text(value, f"header {key!r}").encode())
+        size += len(_text(key, "a name in headers").encode()) + len(_text(value, f"headers[{key!r}]").encode())
     if size > MAX_HEADERS_BYTES:
         raise ConfigurationError(f"headers are {size} bytes; at most {MAX_HEADERS_BYTES} travel with a job")
     return dict(headers)
