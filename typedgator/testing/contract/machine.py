@@ -6,13 +6,13 @@ purpose.
 
 import os
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 from unittest import TestCase
 
 import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from typedgator.backends.contract import (
     Backend,
@@ -51,25 +51,25 @@ from typedgator.wire.verdict import (
 __all__ = ["BackendModel"]
 
 LONG: Final = os.environ.get("TYPEDGATOR_LONG", "") == "1"
-QUEUES: Final = ("a", "b", "c")
-SERVED: Final = (("a",), ("b", "a"), ("*",), ("c", "*"))
-NAMES: Final = (*map(named, range(24)), JobId(b"mine"), JobId(b"yours"))
+QUEUES: Final = ("a", "b")
+SERVED: Final = (("*",), ("b", "a"), ("b", "*"), ("a",))
+NAMES: Final = (named(1), JobId(b"mine"), *map(named, range(2, 40)), JobId(b"yours"))
 KEYS: Final = (b"a key of 16 byte", b"another of those")
 
 _delays = st.sampled_from([0, 0, 0, 1, 500, 5000])
-_frames = st.builds(
-    job,
-    st.sampled_from(NAMES),
-    st.sampled_from(QUEUES),
-    priority=st.sampled_from([100, 100, 100, 0, 200, 255]),
-    delay_ms=_delays,
-    expires_in_ms=st.sampled_from([None, None, None, 1, 1000, 20_000]),
-    unique=st.sampled_from([None, None, *KEYS]),
-    crash_budget=st.sampled_from([3, 0, 1]),
-    flags=st.sampled_from([0, FrameFlags.RESULT_WANTED]),
-    envelope=st.binary(min_size=1, max_size=3),
+_frames = st.fixed_dictionaries(
+    {
+        "queue": st.sampled_from(QUEUES),
+        "priority": st.sampled_from([100, 100, 0, 200]),
+        "delay_ms": _delays,
+        "expires_in_ms": st.sampled_from([None, None, None, None, 1, 1000, 20_000]),
+        "unique": st.sampled_from([None, None, None, *KEYS]),
+        "crash_budget": st.sampled_from([3, 3, 0, 1]),
+        "flags": st.sampled_from([0, FrameFlags.RESULT_WANTED]),
+        "envelope": st.binary(min_size=1, max_size=2),
+    }
 )
-_parents = st.lists(st.integers(0, 40), max_size=3)
+_parents: st.SearchStrategy[list[int]] = st.one_of(st.just([]), st.just([]), st.lists(st.integers(0, 40), max_size=2))
 _verdicts: st.SearchStrategy[Verdict] = st.one_of(
     st.builds(Succeeded, st.sampled_from([None, b"a result"]), st.sampled_from([0, 60_000, 600_000])),
     st.builds(Failed, st.just(b"an error")),
@@ -77,12 +77,12 @@ _verdicts: st.SearchStrategy[Verdict] = st.one_of(
     st.builds(Snoozed, _delays),
     st.just(Released()),
     st.builds(Canceled, st.sampled_from(["canceled", "enough"])),
-    st.builds(Held, st.just("why"), st.just("t"), st.sampled_from(["1", "2"]), st.sampled_from([1000, 86_400_000])),
+    st.builds(Held, st.just("why"), st.just("t"), st.sampled_from(["1", "2"]), st.sampled_from([1000, 30_000])),
 )
-_picks = st.integers(0, 30)
-_jumps = st.sampled_from(
-    [1, 1, 499, 500, 1000, 5000, 5000, 29_999, 30_000, 60_000, 600_000, 86_400_000, 8 * 86_400_000]
-)
+_picks = st.integers(0, 40)
+"""Which one of those that there are then; one in eight reaches for any there ever was, whatever became of it."""
+_steps = st.sampled_from([1, 499, 500, 1000, 5000, 29_999])
+_jumps = st.sampled_from([30_000, 30_000, 30_000, 60_000, 600_000, 86_400_000, 8 * 86_400_000])
 
 
 class BackendModel(RuleBasedStateMachine):
@@ -139,17 +139,23 @@ class BackendModel(RuleBasedStateMachine):
 
     # Accepting
 
-    @rule(frames=st.lists(st.tuples(_frames, _parents), min_size=1, max_size=4))
-    def enqueue(self, frames: list[tuple[Frame, list[int]]]) -> None:
-        """One call with some frames, some of them repeats, some with parents."""
+    @initialize()
+    def begin(self) -> None:
+        """A worker of every queue, and something to do."""
+        self.join(("*",), 30_000)
+        self.enqueue([(1, {"queue": queue, "envelope": b"x"}, []) for queue in "aabb"])
+
+    @rule(frames=st.lists(st.tuples(_picks, _frames, _parents), min_size=1, max_size=6))
+    def enqueue(self, frames: list[tuple[int, dict[str, Any], list[int]]]) -> None:
+        """One call with some frames: most are new, some repeats, some have parents."""
         batch: list[Frame] = []
-        for frame, picks in frames:
-            if frame.flags & FrameFlags.CALLERS_ID and not self.backend.can.caller_ids:
-                continue
-            known = [*sorted(self.model.jobs), *(each.job_id for each in batch), JobId(b"never seen")]
-            # Most jobs have no parents. None waits for itself: what its id stands for may change within the call.
-            parents = {known[pick % len(known)] for pick in picks} - {frame.job_id} if len(picks) < 3 else set[JobId]()
-            batch.append(self._tame(msgspec.structs.replace(frame, parents=tuple(sorted(parents)))))
+        for pick, fields, picks in frames:
+            here = [*sorted(self.model.jobs), *(each.job_id for each in batch)]
+            fresh = [name for name in NAMES if name not in here and (self.backend.can.caller_ids or len(name) == 16)]
+            name = here[pick % len(here)] if (pick % 8 == 0 and here) or not fresh else fresh[0]
+            # None waits for itself: what its id stands for may change within the call.
+            parents = {JobId(b"never seen") if each == 40 else here[each % len(here)] for each in picks if here}
+            batch.append(self._tame(job(name, after=sorted(parents - {name}), **fields)))
         try:
             receipts = self.backend.enqueue(batch)
         except UnknownDependency as refusal:
@@ -182,7 +188,6 @@ class BackendModel(RuleBasedStateMachine):
 
     # Working
 
-    @rule(queues=st.sampled_from(SERVED), lease_ms=st.sampled_from([5000, 30_000]))
     def join(self, queues: tuple[str, ...], lease_ms: int) -> None:
         """A worker comes."""
         worker = self.backend.join(queues, lease_ms=lease_ms)
@@ -191,16 +196,17 @@ class BackendModel(RuleBasedStateMachine):
         self.known.append(worker)
         self.seen[worker] = 0
 
-    @precondition(lambda self: self.known)
-    @rule(pick=_picks)
-    def leave(self, pick: int) -> None:
-        """A worker goes, perhaps for the second time."""
-        worker = self._worker(pick)
-        self.backend.leave(worker)
-        self.model.leave(worker, self.now)
+    @rule(pick=_picks, queues=st.one_of(st.none(), st.sampled_from(SERVED)), lease_ms=st.sampled_from([5000, 30_000]))
+    def join_or_leave(self, pick: int, queues: tuple[str, ...] | None, lease_ms: int) -> None:
+        """A worker comes, or one goes, perhaps for the second time."""
+        if queues is not None:
+            self.join(queues, lease_ms)
+        else:
+            worker = self._worker(pick)
+            self.backend.leave(worker)
+            self.model.leave(worker, self.now)
 
-    def _claim(self, pick: int, limit: int, *, lose: bool) -> None:
-        worker = self._worker(pick)
+    def _claim(self, worker: WorkerId, limit: int, *, lose: bool = False) -> list[Claimed]:
         seen = self.seen[worker]
         try:
             claimed: list[Claimed] | None = self.backend.claim(worker, limit=limit, wait_ms=0, seen=seen)
@@ -213,13 +219,14 @@ class BackendModel(RuleBasedStateMachine):
         self._same(claimed is None, expected is None)
         if claimed is None or expected is None:
             self.model.sweep(self.find, self.now, must=False)
-            return
+            return []
         self._same([each.job_id for each in claimed], [each.id for each in expected])
         for got, due in zip(claimed, expected, strict=True):
             self._handed_out(got, due, worker)
         if claimed and not lose:
             self.seen[worker] = claimed[-1].token
         self.model.sweep(self.find, self.now, must=False)
+        return claimed
 
     def _handed_out(self, got: Claimed, due: ModelJob, worker: WorkerId) -> None:
         if due.state is not JobState.RUNNING:
@@ -231,17 +238,26 @@ class BackendModel(RuleBasedStateMachine):
             (due.token, due.attempt, due.crashes, pack_frame(due.frame, due.accepted_ms)),
         )
 
-    @precondition(lambda self: self.known)
-    @rule(pick=_picks, limit=st.integers(1, 5))
-    def claim(self, pick: int, limit: int) -> None:
-        """A worker asks for jobs."""
-        self._claim(pick, limit, lose=False)
+    @rule(pick=_picks, limit=st.integers(1, 5), lose=st.sampled_from([False, False, True]))
+    def claim(self, pick: int, limit: int, lose: bool) -> None:
+        """A worker asks for jobs; one in three never hears the answer."""
+        self._claim(self._worker(pick), limit, lose=lose)
 
-    @precondition(lambda self: self.known)
-    @rule(pick=_picks, limit=st.integers(1, 5))
-    def claim_and_lose_the_reply(self, pick: int, limit: int) -> None:
-        """A worker asks, and never hears the answer."""
-        self._claim(pick, limit, lose=True)
+    @rule(pick=_picks, ends=st.lists(_verdicts, min_size=1, max_size=4))
+    def work(self, pick: int, ends: list[Verdict]) -> None:
+        """A worker claims, and settles what it got in one call, but perhaps the last."""
+        worker = self._worker(pick)
+        claimed = self._claim(worker, len(ends) + pick % 2)
+        self._settle(worker, [_settlement(each, verdict) for each, verdict in zip(claimed, ends, strict=False)])
+
+    @rule(pick=_picks, ends=st.lists(_verdicts, min_size=1, max_size=4))
+    def work_on(self, pick: int, ends: list[Verdict]) -> None:
+        """The same, one by one, as time goes on; said twice, for it is what workers do most."""
+        worker = self._worker(pick)
+        for verdict in ends:
+            for each in self._claim(worker, 1):
+                self._settle(worker, [_settlement(each, verdict)])
+            self.clock.advance(1)
 
     def _settle(self, worker: WorkerId, settlements: list[Settlement]) -> None:
         answers = self.backend.settle(worker, settlements)
@@ -267,7 +283,7 @@ class BackendModel(RuleBasedStateMachine):
     @rule(pick=_picks, verdict=st.one_of(st.none(), _verdicts), other=st.one_of(st.none(), _picks))
     def settle_again(self, pick: int, verdict: Verdict | None, other: int | None) -> None:
         """A settlement whose reply was lost is sent again; or another under the same token; or by another worker."""
-        worker, settlement = self.said[-1 - pick % len(self.said)]
+        worker, settlement = self.said[-1 - pick % min(len(self.said), 8)]
         verdict = settlement.verdict if verdict is None else verdict
         worker = worker if other is None else self._worker(other)
         self._settle(worker, [Settlement(settlement.job_id, settlement.token, verdict)])
@@ -276,24 +292,25 @@ class BackendModel(RuleBasedStateMachine):
     @rule(pick=_picks, verdict=_verdicts, shift=st.sampled_from([0, 0, 0, -1, 1]), other=st.one_of(st.none(), _picks))
     def settle_any(self, pick: int, verdict: Verdict, shift: int, other: int | None) -> None:
         """A stale worker, a wrong token, the wrong hands."""
-        worker, job_id, token = self.attempts[-1 - pick % len(self.attempts)]
+        worker, job_id, token = self._attempt(pick)
         worker = worker if other is None else self._worker(other)
         self._settle(worker, [Settlement(job_id, token + shift, verdict)])
 
-    @precondition(lambda self: self.known)
     @rule(pick=_picks, picks=st.lists(_picks, max_size=4))
     def beat(self, pick: int, picks: list[int]) -> None:
         """A heartbeat that asks about some tokens, its own or not."""
-        worker = self._worker(pick)
-        tokens = [self.attempts[-1 - each % len(self.attempts)][2] for each in picks if self.attempts]
+        self._beat(self._worker(pick), [self._attempt(each)[2] for each in picks if self.attempts])
+
+    def _beat(self, worker: WorkerId, tokens: list[Token]) -> None:
         answer = self.backend.beat(worker, tokens)
         self._same((answer.lost, answer.cancels, answer.lapsed), self.model.beat(worker, tokens, self.now))
 
-    @rule(name=st.sampled_from(NAMES))
-    def cancel(self, name: JobId) -> None:
+    @rule(pick=_picks)
+    def cancel(self, pick: int) -> None:
         """Somebody wants a job to stop."""
         if not self.backend.can.cancel:
             return
+        name = self._name(pick, *PENDING)
         forgotten = name in self._forgotten()
         answer = self.backend.cancel(name)
         if not (forgotten and answer.value == "unknown"):
@@ -301,10 +318,24 @@ class BackendModel(RuleBasedStateMachine):
 
     # Time
 
-    @rule(ms=_jumps)
-    def advance(self, ms: int) -> None:
-        """Time passes."""
+    @rule(ms=_steps)
+    def go_on(self, ms: int) -> None:
+        """Time passes, and all workers beat."""
+        self._pass(ms, set(self.model.workers))
+
+    @rule(pick=_picks, ms=_jumps, alone=st.booleans())
+    def fall_silent(self, pick: int, ms: int, alone: bool) -> None:
+        """A worker claims and dies, alone or with all others; one more comes."""
+        dead = self._worker(pick)
+        self._claim(dead, 1 + pick % 3)
+        self._pass(ms, set(self.model.workers) - {dead} if alone else set())
+        self.join(SERVED[pick % len(SERVED)], 30_000)
+
+    def _pass(self, ms: int, beating: set[WorkerId]) -> None:
         self.clock.advance(ms)
+        for worker in sorted(beating):
+            # A late beat is in time: nobody noticed.
+            self._beat(worker, [])
 
     @rule(limit=st.sampled_from([1, 2, 100, 100]))
     def maintain(self, limit: int) -> None:
@@ -323,14 +354,29 @@ class BackendModel(RuleBasedStateMachine):
 
     # By hand
 
-    @rule(name=st.sampled_from(NAMES))
-    def requeue(self, name: JobId) -> None:
-        """A failed or held job begins again."""
+    @rule(pick=_picks, deed=st.sampled_from(["requeue", "requeue", "take", "take", "pause", "resume", "resume"]))
+    def operate(self, pick: int, deed: str) -> None:
+        """What an operator does by hand."""
         if isinstance(self.backend, Operate):
-            forgotten = name in self._forgotten()
-            answer = self.backend.requeue(name)
-            if answer or not forgotten:
-                self._same(answer, self.model.requeue(name))
+            queue = QUEUES[pick % len(QUEUES)]
+            match deed:
+                case "requeue":
+                    self._requeue(self.backend, pick)
+                case "take":
+                    self._take(self.backend, self._worker(pick), pick)
+                case "pause":
+                    self.backend.pause(queue)
+                    self.model.paused.add(queue)
+                case _:
+                    self.backend.resume(queue)
+                    self.model.paused.discard(queue)
+
+    def _requeue(self, backend: Operate, pick: int) -> None:
+        name = self._name(pick, JobState.FAILED, JobState.HELD)
+        forgotten = name in self._forgotten()
+        answer = backend.requeue(name)
+        if answer or not forgotten:
+            self._same(answer, self.model.requeue(name))
 
     @rule(
         state=st.sampled_from(sorted(PENDING - {JobState.RUNNING} | {JobState.FAILED})),
@@ -357,28 +403,14 @@ class BackendModel(RuleBasedStateMachine):
         self._same(answer, len(gone))
         assert min(1, len(there)) <= answer <= limit, f"{answer} of {len(there)} purged"
 
-    @rule(queue=st.sampled_from(QUEUES), on=st.booleans())
-    def pause_or_resume(self, queue: str, on: bool) -> None:
-        """A queue stops handing out, or goes on."""
-        if isinstance(self.backend, Operate):
-            if on:
-                self.backend.pause(queue)
-                self.model.paused.add(queue)
-            else:
-                self.backend.resume(queue)
-                self.model.paused.discard(queue)
-
-    @precondition(lambda self: self.known)
-    @rule(pick=_picks, name=st.sampled_from(NAMES))
-    def take(self, pick: int, name: JobId) -> None:
+    def _take(self, backend: Operate, worker: WorkerId, pick: int) -> None:
         """One job is claimed before its turn."""
-        worker = self._worker(pick)
+        name = self._name(pick, JobState.SCHEDULED, JobState.WAITING, JobState.RETRYING)
         identity = self.model.workers.get(worker)
-        # Whether `take` notices that this very lease is over is left open.
-        if not isinstance(self.backend, Operate) or (identity is not None and identity.ends_ms <= self.now):
-            return
+        if identity is not None and identity.ends_ms <= self.now:
+            return  # Whether `take` notices that this very lease is over is left open.
         try:
-            got = self.backend.take(worker, name)
+            got = backend.take(worker, name)
         except WorkerLapsed:
             assert identity is None, "WorkerLapsed, though its lease holds"
             return
@@ -400,11 +432,10 @@ class BackendModel(RuleBasedStateMachine):
     def note(self, pick: int, progress: bytes, other: int | None) -> None:
         """Progress, from the right hands or the wrong ones."""
         if isinstance(self.backend, Notes):
-            worker, _, token = self.attempts[-1 - pick % len(self.attempts)]
+            worker, _, token = self._attempt(pick)
             worker = worker if other is None else self._worker(other)
             self._same(self.backend.note(worker, token, progress), self.model.note(worker, token, progress))
 
-    @precondition(lambda self: self.known)
     @rule()
     def open_anew(self) -> None:
         """The storage is opened by another."""
@@ -500,7 +531,15 @@ class BackendModel(RuleBasedStateMachine):
     # Small words
 
     def _worker(self, pick: int) -> WorkerId:
-        return self.known[-1 - pick % min(len(self.known), 6)]
+        living = sorted(self.model.workers)
+        return living[pick % len(living)] if living and pick % 8 else self.known[pick % len(self.known)]
+
+    def _name(self, pick: int, *states: JobState) -> JobId:
+        there = [each.id for each in self.model.in_state(*states)]
+        return there[pick % len(there)] if there and pick % 8 else NAMES[pick % len(NAMES)]
+
+    def _attempt(self, pick: int) -> tuple[WorkerId, JobId, Token]:
+        return self.attempts[-1 - pick % min(len(self.attempts), 12)]
 
     def _forgotten(self) -> set[JobId]:
         """What the backend may or may not know any more."""
@@ -508,3 +547,7 @@ class BackendModel(RuleBasedStateMachine):
 
     def _same(self, got: object, due: object, what: object = "") -> None:
         assert got == due, f"{what!r}: the backend says {got!r}, the contract {due!r}"
+
+
+def _settlement(claimed: Claimed, verdict: Verdict) -> Settlement:
+    return Settlement(claimed.job_id, claimed.token, verdict)
