@@ -13,7 +13,7 @@ from typedgator.errors import BackendUnavailable
 from typedgator.testing.clock import FakeClock
 from typedgator.testing.contract import job
 from typedgator.wire.states import JobState
-from typedgator.wire.verdict import Failed, RetryIn, Settlement, Succeeded
+from typedgator.wire.verdict import Failed, RetryIn, Settlement, Succeeded, Verdict
 
 
 def drain(backend: SqliteBackend) -> int:
@@ -110,7 +110,7 @@ def test_a_large_frame_is_written_once(tmp_path: Path) -> None:
     assert [len(each.frame) > INLINE_BYTES for each in claimed] == [True, True, False]
     assert claimed[0].frame.endswith(envelope)
     assert backend.claim(worker, limit=9, wait_ms=0, seen=0) == claimed
-    verdicts = [RetryIn(0), Failed(b"an error"), Succeeded()]
+    verdicts: list[Verdict] = [RetryIn(0), Failed(b"an error"), Succeeded()]
     answers = [Settlement(each.job_id, each.token, verdict) for each, verdict in zip(claimed, verdicts, strict=True)]
     backend.settle(worker, answers)
     with backend.storage.look() as db:

@@ -119,31 +119,51 @@ def test_another_process_wakes_a_waiting_claim(tmp_path: Path, children: Childre
 
 
 def test_a_forked_child_opens_the_file_anew(tmp_path: Path) -> None:
-    """A connection carried over a fork corrupts the file; here the child has its own, and the parent keeps its."""
+    """A connection carried over a fork corrupts the file; here each process has its own, whatever its threads did."""
     backend = SqliteBackend(tmp_path / "jobs.db")
     backend.enqueue([job(1)])
     worker = backend.join(["none"], lease_ms=60_000)
-    # Another thread is asleep in a claim, its locks in whatever state, while the process forks.
-    waiting = threading.Thread(target=backend.claim, args=(worker,), kwargs={"limit": 1, "wait_ms": 1500, "seen": 0})
-    waiting.start()
+    forked = threading.Event()
+
+    def enqueue_meanwhile() -> None:
+        for number in range(1000, 100_000):
+            backend.enqueue([job(number)])
+            if forked.is_set():
+                return
+
+    threads = [
+        threading.Thread(target=backend.claim, args=(worker,), kwargs={"limit": 1, "wait_ms": 1500, "seen": 0}),
+        threading.Thread(target=enqueue_meanwhile),
+    ]
+    for thread in threads:
+        thread.start()
+    for number in range(2, 12):
+        assert enqueue_in_a_child(backend, 1, number) == "duplicate new"
+        assert backend.enqueue([job(number)])[0].status is ReceiptStatus.DUPLICATE
+    forked.set()
+    for thread in threads:
+        thread.join()
+    assert backend.enqueue([job(12)])[0].status is ReceiptStatus.NEW
+    backend.close()
+    assert faults(backend.path) == []
+
+
+def enqueue_in_a_child(backend: SqliteBackend, *numbers: int) -> str:
+    """What the receipts say when a forked child enqueues with its parent's backend."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            receipts = backend.enqueue([job(1), job(2)])
+            receipts = backend.enqueue([job(number) for number in numbers])
             backend.close()
             os.write(writing, " ".join(receipt.status.value for receipt in receipts).encode())
         finally:
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as answer:
-        assert answer.read() == "duplicate new"
+        said = answer.read()
     os.waitpid(child, 0)
-    assert backend.enqueue([job(2)])[0].status is ReceiptStatus.DUPLICATE
-    assert backend.enqueue([job(3)])[0].status is ReceiptStatus.NEW
-    waiting.join()
-    backend.close()
-    assert faults(backend.path) == []
+    return said
 
 
 def test_an_idle_claim_does_not_take_the_write_lock(tmp_path: Path) -> None:

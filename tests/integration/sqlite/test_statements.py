@@ -32,8 +32,9 @@ def db(tmp_path: Path) -> Generator[sqlite3.Connection]:
 def plan(db: sqlite3.Connection, sql: str) -> list[str]:
     """The steps of SQLite's plan."""
     named = set(re.findall(r":(\w+)", sql))
-    parameters: object = dict.fromkeys(named, 1) if named else (1,) * sql.count("?")
-    return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+    explain = f"EXPLAIN QUERY PLAN {sql}"
+    rows = db.execute(explain, dict.fromkeys(named, 1)) if named else db.execute(explain, (1,) * sql.count("?"))
+    return [row[3] for row in rows]
 
 
 @pytest.mark.parametrize("name", STATEMENTS)

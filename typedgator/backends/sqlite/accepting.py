@@ -61,11 +61,12 @@ def accept(tx: Transaction, frames: Sequence[Frame]) -> list[Receipt]:
     stands_for: dict[JobId, JobId] = {}
     for frame in frames:
         holder = _holder(tx, frame)
-        stands_for[frame.job_id] = holder or frame.job_id
         if holder is None:
             _enter(tx, frame, stands_for)
+            stands_for[frame.job_id] = frame.job_id
             receipts.append(Receipt(ReceiptStatus.NEW, frame.job_id))
         else:
+            stands_for[frame.job_id] = holder
             receipts.append(Receipt(ReceiptStatus.DUPLICATE, holder))
     return receipts
 
@@ -84,8 +85,8 @@ def _enter(tx: Transaction, frame: Frame, stands_for: dict[JobId, JobId]) -> Non
     blockers: list[int] = []
     doomed = False
     # A parent that is a duplicate in this call is the job that stands for it.
-    for parent_id in {stands_for.get(parent, parent) for parent in frame.parents}:
-        parent = None if parent_id == frame.job_id else by_id(tx, parent_id)
+    for parent_id in dict.fromkeys(stands_for.get(parent, parent) for parent in frame.parents):
+        parent = by_id(tx, parent_id)
         if parent is None:
             raise UnknownDependency(shown_id(parent_id))
         if parent.state == _SUCCESS:

@@ -70,7 +70,9 @@ class SqliteBackend:
     ) -> None:
         self.path = path
         self.clock: Clock = clock or SystemClock()
-        self.storage: Storage = Storage(path, namespace=namespace, synchronous=synchronous, insist=insist, clock=self.clock)
+        self.storage: Storage = Storage(
+            path, namespace=namespace, synchronous=synchronous, insist=insist, clock=self.clock
+        )
         self._warned = False
 
     def __repr__(self) -> str:

@@ -10,19 +10,26 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from random import random
+from typing import Final, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
 from typedgator.backends.sqlite.layout import bring_up_to_date
 from typedgator.backends.sqlite.place import create, refuse_network
 from typedgator.errors import BackendUnavailable, ConfigurationError
 
-__all__ = ["BUSY_S", "Connection", "Connections", "SharedFile", "unavailable"]
+__all__ = ["BUSY_S", "Connection", "Connections", "SharedFile", "patiently", "unavailable"]
+
+T = TypeVar("T")
 
 OLDEST: Final = (3, 35, 0)
 """The first SQLite with RETURNING and the planner that the partial indexes rely on."""
 BUSY_S: Final = 10.0
-PAUSE_S: Final = 0.005
+"""So long a call waits for another connection to finish."""
+NAP_S: Final = 0.00005
+LONGEST_NAP_S: Final = 0.001
+"""SQLite's own busy handler sleeps for up to 100 ms between two tries: with four producers single calls took 3 s.
+A commit takes 0.1 ms, so whoever waits for one should look about as often."""
 PAGE_BYTES: Final = 2048
 """An enqueue writes three pages, each small: 4 to 6 % faster than with 4096 (docs/internals/sqlite.md)."""
 CHECKPOINT_PAGES: Final = 1000
@@ -35,14 +42,14 @@ class SharedFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.generation = 0
+        self.generation: int = 0
         """Counts the writes of this process that somebody may wait for."""
         self.renew()
 
     def renew(self) -> None:
         """Fresh locks: after a fork the old ones may be held by a thread that is not here."""
-        self.writing = threading.Lock()
-        self.changed = threading.Condition(threading.Lock())
+        self.writing: threading.Lock = threading.Lock()
+        self.changed: threading.Condition = threading.Condition(threading.Lock())
 
     def signal(self) -> None:
         """Something was written."""
@@ -64,8 +71,8 @@ class Connection:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db: sqlite3.Connection | None = db
-        self.lock = threading.Lock()
-        self.pid = os.getpid()
+        self.lock: threading.Lock = threading.Lock()
+        self.pid: int = os.getpid()
 
     def close(self) -> None:
         """Not in a child: closing a parent's connection there could end the log under the parent's feet."""
@@ -88,12 +95,13 @@ class Connections:
         self, path: Path, *, synchronous: str, insist: bool, prepare: Callable[[sqlite3.Connection], None]
     ) -> None:
         self.path = path
-        self.file = _shared(path)
+        self.file: SharedFile = _shared(path)
         self._synchronous = synchronous
         self._insist = insist
         self._prepare = prepare
         self._reset()
-        _all.add(self)
+        with _sharing:
+            _all.add(self)
 
     def _reset(self) -> None:
         self._pid = os.getpid()
@@ -108,9 +116,9 @@ class Connections:
         if found is not None and found.db is not None and found.pid == os.getpid():
             return found
         if self._pid != os.getpid():
-            self.after_fork()
+            self.renew()
         with self._opening:
-            made = Connection(self._connect())
+            made = self._connect()
             self._open.add(made)
             self._local.connection = made
         return made
@@ -119,19 +127,35 @@ class Connections:
         """All of them, each as soon as its thread has finished with it."""
         with self._opening:
             self._ready = False
-            for connection in list(self._open):
-                with connection.lock:
-                    connection.close()
-            self._open.clear()
-            self._local = threading.local()
+            self._close_all()
+
+    def _close_all(self) -> None:
+        for connection in list(self._open):
+            with connection.lock:
+                connection.close()
+        self._open.clear()
+        self._local = threading.local()
+
+    def before_fork(self) -> None:
+        """Closes all, and keeps threads from opening others until `after_fork`.
+
+        A child must not inherit one, not even unused: SQLite keeps by file, in plain memory, which locks its process
+        has, so a connection that the child opened anew would rely on locks that only the parent has.
+        """
+        self._opening.acquire()
+        self._close_all()
 
     def after_fork(self) -> None:
-        """In the child: lets go of the parent's connections without closing them."""
+        """In the parent: its threads may open connections again."""
+        self._opening.release()
+
+    def renew(self) -> None:
+        """In the child: nothing of the parent's is left. What C code forked behind our back is let go of, unclosed."""
         for connection in list(self._open):
             connection.close()
         self._reset()
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> Connection:
         if not self._ready:
             if sqlite3.sqlite_version_info < OLDEST:
                 oldest = ".".join(map(str, OLDEST))
@@ -143,37 +167,30 @@ class Connections:
                 refuse_network(self.path)
         try:
             db = sqlite3.connect(
-                self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=512
+                self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=512
             )
+            usable = False
             try:
                 self._settle_in(db)
                 if not self._ready:
-                    bring_up_to_date(db, str(self.path))
-                    self._prepare(db)
-                    self._ready = True
-            except BaseException:
-                db.close()
-                raise
+                    patiently(lambda: bring_up_to_date(db, str(self.path)))
+                    patiently(lambda: self._prepare(db))
+                self._ready = usable = True
+            finally:
+                if not usable:
+                    db.close()
         except sqlite3.Error as error:
             if _names(error) == "SQLITE_NOTADB":
                 raise ConfigurationError(f"{self.path} is not an SQLite database; name another file") from error
             if _names(error) == "SQLITE_READONLY":
                 raise ConfigurationError(f"{self.path} cannot be opened: this user may not write to it") from error
             raise unavailable(self.path, error) from error
-        return db
+        return Connection(db)
 
     def _settle_in(self, db: sqlite3.Connection) -> None:
-        # Switching a new file to WAL needs it alone for a moment, and the busy handler is not asked for that lock.
-        mode = ""
+        # Switching a new file to WAL needs it alone for a moment, and no busy handler is asked for that lock.
         db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        for left in reversed(range(int(BUSY_S / PAUSE_S))):
-            try:
-                (mode,) = db.execute("PRAGMA journal_mode = wal").fetchone()
-                break
-            except sqlite3.OperationalError as error:
-                if _names(error) not in ("SQLITE_BUSY", "SQLITE_LOCKED") or not left:
-                    raise
-                time.sleep(PAUSE_S)
+        (mode,) = patiently(lambda: db.execute("PRAGMA journal_mode = wal").fetchone())
         if mode != "wal":
             raise ConfigurationError(
                 f"{self.path} cannot keep a write-ahead log here (journal mode stays {mode!r}); use a local disk"
@@ -187,6 +204,21 @@ class Connections:
             # On macOS fsync does not reach the platter; elsewhere these two do nothing.
             db.execute("PRAGMA fullfsync = on")
             db.execute("PRAGMA checkpoint_fullfsync = on")
+
+
+def patiently(act: Callable[[], T]) -> T:
+    """Does it again while another connection is in the way, for up to BUSY_S; doing it twice must do no harm."""
+    waited, nap = 0.0, NAP_S
+    while True:
+        try:
+            return act()
+        except sqlite3.OperationalError as error:
+            if waited > BUSY_S or _names(error) not in ("SQLITE_BUSY", "SQLITE_LOCKED"):
+                raise
+        time.sleep(nap)
+        waited += nap
+        # Not in step with the others that wait.
+        nap = min(LONGEST_NAP_S, nap * (1 + random() / 2))
 
 
 def unavailable(path: Path, error: sqlite3.Error) -> BackendUnavailable:
@@ -231,14 +263,32 @@ def _forget(db: sqlite3.Connection) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(db))
 
 
+# Backends whose connections are closed for the fork that is under way.
+_forking: Final[list[Connections]] = []
+
+
+def _before_fork() -> None:
+    _sharing.acquire()
+    for connections in list(_all):
+        connections.before_fork()
+        _forking.append(connections)
+
+
+def _after_fork_in_parent() -> None:
+    while _forking:
+        _forking.pop().after_fork()
+    _sharing.release()
+
+
 def _after_fork_in_child() -> None:
     global _sharing
     _sharing = threading.Lock()
+    _forking.clear()
     for file in list(_files.values()):
         file.renew()
     for connections in list(_all):
-        connections.after_fork()
+        connections.renew()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

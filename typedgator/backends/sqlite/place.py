@@ -53,11 +53,14 @@ def create(path: Path) -> None:
     if path.is_dir():
         raise ConfigurationError(f"{path} cannot be opened: it is a folder, not a file")
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except PermissionError as error:
-        raise ConfigurationError(f"{path} cannot be opened: this user may not write to it") from error
+        # A file that is there is not touched: closing it would drop every lock that this process has on it (fcntl(2)).
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        pass
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be opened: {error.strerror}") from error
+        raise ConfigurationError(f"{path} cannot be made: {error.strerror}") from error
+    if not os.access(path, os.W_OK):
+        raise ConfigurationError(f"{path} cannot be opened: this user may not write to it")
     if not os.access(path.parent, os.W_OK):
         raise ConfigurationError(
             f"{path} cannot be opened: this user may not write to the folder {path.parent}, where SQLite keeps its log"

@@ -11,14 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from typedgator.backends.sqlite.connections import Connection, Connections, unavailable
+from typedgator.backends.sqlite.connections import Connection, Connections, SharedFile, patiently, unavailable
 from typedgator.backends.sqlite.statements import statement
 from typedgator.clock import Clock
 from typedgator.wire.verdict import Token
 
 __all__ = ["Looking", "Storage", "Transaction", "Writing"]
 
-logger = logging.getLogger("typedgator.sqlite")
+logger: Final = logging.getLogger("typedgator.sqlite")
 
 MARK_MS: Final = 1000
 """The mark in the file may lag so far behind, so that not every transaction writes it."""
@@ -38,10 +38,10 @@ class Storage:
         self.path = path
         self.namespace = namespace
         self.clock = clock
-        self.connections = Connections(path, synchronous=synchronous, insist=insist, prepare=self._enter)
-        self.file = self.connections.file
-        self.ns = 0
-        self.mark_ms = 0
+        self.connections: Connections = Connections(path, synchronous=synchronous, insist=insist, prepare=self._enter)
+        self.file: SharedFile = self.connections.file
+        self.ns: int = 0
+        self.mark_ms: int = 0
         self.queues: dict[str, int] = {}
         """Queue numbers by name; a queue never loses its number."""
         self._warned = False
@@ -86,7 +86,7 @@ class Storage:
         connection, db = self.take()
         try:
             with self.file.writing:
-                return db.execute(sql, parameters).rowcount
+                return patiently(lambda: db.execute(sql, parameters)).rowcount
         except sqlite3.Error as error:
             raise unavailable(self.path, error) from error
         finally:
@@ -121,16 +121,17 @@ class Transaction:
 
     def __init__(self, storage: Storage, db: sqlite3.Connection) -> None:
         self._storage = storage
-        self.db = db
-        self.ns = storage.ns
+        self.db: sqlite3.Connection = db
+        self.ns: int = storage.ns
         self.token: Token
+        self._stored_mark: int
         self.token, self._stored_mark = db.execute(_TENANT_READ, (storage.ns,)).fetchone()
         if self._stored_mark > storage.mark_ms:
             storage.mark_ms = self._stored_mark
-        self.now = storage.now_ms()
-        self.tokens_granted = False
+        self.now: int = storage.now_ms()
+        self.tokens_granted: bool = False
         self.new_queues: dict[str, int] = {}
-        self.changed = False
+        self.changed: bool = False
         """Somebody may wait for what was written."""
         self.last_act: Callable[[Transaction], None] | None = None
         """To be done once, before the commit."""
@@ -180,14 +181,16 @@ class Writing:
         storage = self._storage
         self._connection, self._db = storage.take()
         storage.file.writing.acquire()
+        begun = False
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            patiently(lambda: self._db.execute("BEGIN IMMEDIATE"))
             self._tx = Transaction(storage, self._db)
-        except BaseException as error:
-            self._let_go()
-            if isinstance(error, sqlite3.Error):
-                raise unavailable(storage.path, error) from error
-            raise
+            begun = True
+        except sqlite3.Error as error:
+            raise unavailable(storage.path, error) from error
+        finally:
+            if not begun:
+                self._let_go()
         return self._tx
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -223,11 +226,17 @@ class Looking:
     def __enter__(self) -> sqlite3.Connection:
         self._connection, self._db = self._storage.take()
         try:
-            self._db.execute("BEGIN")
+            patiently(self._begin)
         except sqlite3.Error as error:
             self._connection.lock.release()
             raise unavailable(self._storage.path, error) from error
         return self._db
+
+    def _begin(self) -> None:
+        """The snapshot is taken now: while another process repairs or removes the log, that has to wait."""
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN")
+        self._db.execute(_TENANT_READ, (self._storage.ns,)).fetchone()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         try:
