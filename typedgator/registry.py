@@ -3,6 +3,7 @@
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from threading import Lock
 from typing import Final, TypeAlias
@@ -101,16 +102,16 @@ def task_name(fn: Callable[..., object], given: str | None, *, what: str = "a ta
             "move it to the top of its module, or give name= and register it where the worker's import runs"
         )
     module = fn.__module__
-    return f"{_main_module(qualname, what) if module in _MAIN else module}.{qualname}"
+    return f"{_main_module(fn, qualname, what) if module in _MAIN else module}.{qualname}"
 
 
-def _main_module(qualname: str, what: str) -> str:
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:
-        return str(spec.name)
-    file = getattr(main, "__file__", None)
-    if file is not None and Path(file).stem.isidentifier():
+def _main_module(fn: Callable[..., object], qualname: str, what: str) -> str:
+    # The function's own module: while multiprocessing imports a script again, sys.modules["__main__"] is another one.
+    main: dict[str, object] = getattr(fn, "__globals__", None) or vars(sys.modules["__main__"])
+    spec, file = main.get("__spec__"), main.get("__file__")
+    if isinstance(spec, ModuleSpec):
+        return spec.name
+    if isinstance(file, str) and Path(file).stem.isidentifier():
         return Path(file).stem
     raise RegistrationError(
         f"{qualname} is defined in __main__ and cannot be {what}: a worker could not import it; "

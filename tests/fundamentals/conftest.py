@@ -87,7 +87,7 @@ def stored(gator: Gator, tmp_path: Path) -> Callable[[], object]:
                 rows = list(db.iterdump())
             db.close()
             return rows
-        ledger = gator.backend._ledger  # type: ignore[attr-defined]  # noqa: SLF001 - past the library is the point
+        ledger = gator.backend._ledger  # type: ignore[attr-defined]
         return sorted(ledger.jobs), gator.counts()
 
     return read

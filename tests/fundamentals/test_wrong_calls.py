@@ -186,7 +186,7 @@ def test_a_misspelt_option_is_a_type_error(gator: Gator, stored: Stored) -> None
 
 
 def test_a_result_has_the_type_that_was_promised(gator: Gator) -> None:
-    """w7, which only types can tell, has this side at run time: what comes back is of the annotated type or an error."""
+    """w7 is for type checkers; at run time, what comes back is of the annotated type, or an error."""
     task = gator.register(charge)
     job = task.task(7)
     gator.pop()
@@ -208,7 +208,7 @@ class Mutable:
 
 def mutable(value: Mutable) -> None: ...
 def anything(value: Any) -> None: ...
-def unannotated(value): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def unannotated(value): ...  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize("fn", [notify, mutable, anything, unannotated])
