@@ -151,7 +151,7 @@ class Producer:
             priority=options.priority,
             delay_ms=delay_ms,
             expires_in_ms=options.expires_in_ms,
-            unique=None if options.unique is False else _unique_key(spec.name, options.unique, payload),
+            unique=None if options.unique is False else _unique_key(spec, options.unique, payload),
             parents=options.parents,
             flags=options.flags,
         )
@@ -264,6 +264,6 @@ class Producer:
         return options
 
 
-def _unique_key(task: str, unique: bool | str, payload: bytes) -> bytes:
-    said = b"=" + payload if unique is True else b":" + str(unique).encode()
-    return blake2b(f"{len(task)} {task}".encode() + said, digest_size=16).digest()
+def _unique_key(spec: TaskSpec, unique: bool | str, payload: bytes) -> bytes:
+    said = b"=" + spec.arguments.canonical(payload) if unique is True else b":" + str(unique).encode()
+    return blake2b(f"{len(spec.name)} {spec.name}".encode() + said, digest_size=16).digest()

@@ -10,7 +10,7 @@ import msgspec
 
 from typedgator.errors import UnsupportedSignature
 from typedgator.wire.marks import bounded
-from typedgator.wire.pack import packer, wire_type
+from typedgator.wire.pack import canonical, pack, wire_type
 from typedgator.wire.strict import validator
 from typedgator.wire.terms import ArrayOf, DictOf, Record, Term
 
@@ -48,10 +48,10 @@ class Codec:
     def __init__(self, term: Term, max_items: int | None) -> None:
         self.term = term
         self._max_items = max_items
-        self._plain = packer(term)
+        self.canonical = canonical(term)
         self.unpack: Callable[[bytes], Any] = msgspec.msgpack.Decoder(wire_type(term), ext_hook=no_ext).decode
         self.pack: Callable[[object], bytes] = (
-            self._pack_proved if any(_own_code(part) for part in term.all()) else self._plain
+            self._pack_proved if any(_own_code(part) for part in term.all()) else pack
         )
         self.check: Callable[[object], Any] = self._first_check
         self.recheck: Callable[[object], Any] = self._first_recheck
@@ -72,19 +72,19 @@ class Codec:
 
     def _pack_proved(self, value: object) -> bytes:
         """Where the user's own code checks, run it as the worker will: what it would refuse there is refused here."""
-        payload = self._plain(value)
+        payload = pack(value)
         try:
-            again = self._plain(self.recheck(self.unpack(payload)))
+            again = self.canonical(self.recheck(self.unpack(payload)))
         except Exception as error:  # the user's code may refuse, in any way, what it made itself
             raise Unproved from error
-        if again != payload:
+        if again != self.canonical(value):
             raise Unproved
         return payload
 
     def fits(self, default: object) -> bool:
         """Whether a default survives the way to a worker as what it is; constraints are not looked at."""
         try:
-            back = self.unpack(self._plain(default))
+            back = self.unpack(pack(default))
         except Exception:  # the encoder and the user's __post_init__ may raise anything
             return False
         return bool(back == default) and (type(back) is type(default) or type(back) is float)

@@ -1,7 +1,7 @@
 """The envelope: the stored form of a job, as one msgpack map. Older readers ignore fields they do not know.
 
-Fields of the first release: v id task schema args policy headers enqueued_at. Reserved in `policy`: group, parent, root,
-on_failure, trace. Ext code 1 is reserved for sealed values; every other Ext is refused.
+Fields of the first release: v id task schema args policy headers enqueued_at. Reserved in `policy`: group, parent,
+root, on_failure, trace. Ext code 1 is reserved for sealed values; every other Ext is refused.
 """
 
 from typing import Final
@@ -20,11 +20,11 @@ class JobPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     """What was promised for a job at enqueue. It travels with the job, so a deploy does not change it.
 
     Times in ms. `retries` is how many times a failed attempt is tried again. Backoff before retry n (from 1) is drawn
-    from 0 to min(`backoff_cap_ms`, `backoff_base_ms` * `backoff_factor` ** (n - 1)), or is exactly that when `backoff_jitter` is false.
-    `retry_on` (empty: every exception) and `retry_never` are names of exception classes, `module.qualname`, compared with those of
-    the error's class and its bases; never imported.
-    `keep_result_ms` None: 10 min for a result, 60 s for None; -1: never; else that long. Hooks are names, looked up in
-    the worker's registry, never imported.
+    from 0 to min(`backoff_cap_ms`, `backoff_base_ms` * `backoff_factor` ** (n - 1)), or is exactly that when
+    `backoff_jitter` is false. `retry_on` (empty: every exception) and `retry_never` are names of exception classes,
+    `module.qualname`, compared with those of the error's class and its bases; never imported. `keep_result_ms` None: 10
+    min for a result, 60 s for None; -1: never; else that long. Hooks are names, looked up in the worker's registry,
+    never imported.
     """
 
     retries: int = 0

@@ -1,4 +1,7 @@
-"""The outcome record: what a finished attempt left behind, as one msgpack map: v kind result|error task attempt token schema."""
+"""The outcome record: what a finished attempt left behind, as one msgpack map.
+
+Fields: v kind result|error task attempt token schema.
+"""
 
 from typing import Final, Literal
 

@@ -1,8 +1,7 @@
 """Checked values to bytes and back to their types.
 
-Equal calls give equal bytes: sets and dicts are written in a fixed order.
-
-What arrives is therefore equal to what was passed, but a dict's order of insertion is not kept.
+What is sent keeps the order in which a dict was filled. Where equal values must give equal bytes (unique jobs),
+`canonical` writes sets and dicts in a fixed order instead.
 """
 
 import types
@@ -17,21 +16,20 @@ import msgspec
 
 from typedgator.wire.terms import ArrayOf, DictOf, EnumOf, LiteralOf, OneOf, Record, Scalar, Term, TupleOf
 
-__all__ = ["packer", "wire_type"]
+__all__ = ["canonical", "pack", "wire_type"]
 
 _Arrange: TypeAlias = Callable[[Any], object]
 
 # msgspec's own sorting: fast, but only where `<` is a total order and every dict has str keys.
 _sorted: Final = msgspec.msgpack.Encoder(order="deterministic").encode
 _as_is: Final = msgspec.msgpack.Encoder().encode
+pack: Final[Callable[[object], bytes]] = _as_is
+"""Writes a checked value. It raises TypeError, ValueError or OverflowError on what msgpack cannot hold."""
 _TOTALLY_ORDERED: Final = frozenset({int, str, bytes, date, timedelta, UUID, Decimal})
 
 
-def packer(term: Term) -> Callable[[object], bytes]:
-    """A function that writes checked values of this term.
-
-    It raises TypeError, ValueError or OverflowError on what msgpack cannot hold.
-    """
+def canonical(term: Term) -> Callable[[object], bytes]:
+    """A function that gives equal bytes for equal checked values of this term; it raises what `pack` raises."""
     if all(_orderly(part) for part in term.all()):
         return _sorted
     arrange = _arranged(term)

@@ -120,8 +120,7 @@ class ArgumentSchema:
     def encode(self, args: tuple[object, ...], kwargs: Mapping[str, object], /) -> bytes:
         """The bytes of a call: msgpack of a map by name; defaults that were not overridden are left out.
 
-        Equal calls give equal bytes. Raises InvalidArguments, which lists all that is wrong with the call, and nothing
-        else.
+        Raises InvalidArguments, which lists all that is wrong with the call, and nothing else.
         """
         try:
             payload = self._pack(self._codec.check(self._bind(*args, **kwargs)))
@@ -130,6 +129,10 @@ class ArgumentSchema:
         if len(payload) > self._carefree:
             self._weigh(payload, args, kwargs)
         return payload
+
+    def canonical(self, payload: bytes, /) -> bytes:
+        """Bytes that are equal for equal calls, however their sets and dicts were filled; of what `encode` just gave."""
+        return self._codec.canonical(self._codec.recheck(self._unpack(payload)))
 
     def decode(self, payload: bytes, /, *, fingerprint: str) -> Call:
         """The call that these bytes stand for: positional arguments and keywords. `fingerprint` is the writer's.

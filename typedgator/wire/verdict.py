@@ -55,7 +55,10 @@ class Failed(msgspec.Struct, frozen=True, gc=False):
 
 
 class RetryIn(msgspec.Struct, frozen=True, gc=False):
-    """It failed and is due again after `delay_ms`; the attempt is spent. `outcome` is the error's record, shown meanwhile."""
+    """It failed and is due again after `delay_ms`; the attempt is spent.
+
+    `outcome` is the error's record, shown meanwhile.
+    """
 
     kind: ClassVar[str] = "retry"
     delay_ms: int
@@ -83,8 +86,9 @@ class Canceled(msgspec.Struct, frozen=True, gc=False):
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):
-    """This worker cannot run it: task unknown or arguments of another release. Kept for a worker that can; the attempt is
-    given back. After `bound_ms` in all it fails with `reason`.
+    """This worker cannot run it: task unknown or arguments of another release.
+
+    Kept for a worker that can; the attempt is given back. After `bound_ms` in all it fails with `reason`.
 
     `task` and `schema` (a fingerprint) say what a fitting worker must know.
     """
