@@ -71,7 +71,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class FrameHead(msgspec.Struct, frozen=True, gc=False):
-    """What `open_frame` reads of the stored bytes; times in ms since the epoch on the backend's clock, expiry 0 = none."""
+    """What `open_frame` reads of stored bytes; times in ms since the epoch on the backend's clock, expiry 0: none."""
 
     flags: int
     priority: int

@@ -131,7 +131,7 @@ class ArgumentSchema:
         return payload
 
     def canonical(self, payload: bytes, /) -> bytes:
-        """Bytes that are equal for equal calls, however their sets and dicts were filled; of what `encode` just gave."""
+        """Bytes of what `encode` just gave that are equal for equal calls, however sets and dicts were filled."""
         return self._codec.canonical(self._codec.recheck(self._unpack(payload)))
 
     def decode(self, payload: bytes, /, *, fingerprint: str) -> Call:
