@@ -1,13 +1,13 @@
 """The whole library on SQLite beside huey's SqliteHuey, both flushing every commit to the disk, in one interleaved run.
 
-    python -m benchmarks.bench_embedded [--repeat 3] [--jobs 3000] [--folder DIR] [--json FILE]
+    python -m benchmarks.bench_embedded [--repeat 5] [--jobs 2000] [--folder DIR] [--json FILE]
 
-    enqueue   one caller, one job at a time: gator's `task.task(n, text)`, checked, encoded, durable; huey's `task(n, text)`
+    enqueue   one caller, one job at a time: ours `task.task(n, text)`, checked, encoded, durable; huey's `task(n, text)`
     drain     one worker process runs queued no-op jobs, from start to the last outcome stored: ours with 8 threads,
               huey with 1, 4 and 8, of which the best counts
 
-Each case runs in a fresh process on a fresh file; medians and their ratios are printed. Huey removes a job before it runs it
-and so loses it with the worker; ours is claimed, run and settled.
+Each case runs in a fresh process on a fresh file; medians and their ratios are printed. huey removes a job before it
+runs it, and so loses it with the worker; ours is claimed, run and settled.
 """
 
 import argparse
@@ -102,14 +102,15 @@ def in_a_process_of_its_own(who: str, what: str, jobs: int, folder: Path) -> dic
     with tempfile.TemporaryDirectory(dir=folder) as fresh:
         command = [sys.executable, "-m", "benchmarks.bench_embedded", "--case", who, what, fresh, "--jobs", str(jobs)]
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
-    return json.loads(done.stdout.splitlines()[-1])
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def main() -> None:
     """Runs one case, or all of them interleaved."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=3000)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=2000)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--case", nargs=3, metavar=("WHO", "WHAT", "FOLDER"), help=argparse.SUPPRESS)

@@ -62,7 +62,37 @@ HEAVY = ("redis", "hiredis", "sqlite3", "boto3", "click", "rich", "pydantic", "p
 
 # Where `except Exception` may stand: around the user's call, in an actor's tick, around a listener.
 # "module:qualified name" -> why
-CATCHES_EVERYTHING: dict[str, str] = {}
+CATCHES_EVERYTHING: dict[str, str] = {
+    "typedgator.cli.loading:import_named": "imports the user's module",
+    "typedgator.events:Events.tell": "a listener can never hurt who tells",
+    "typedgator.execution:_call_hook": "a hook can never hurt a job",
+    "typedgator.execution:_text_of": "a user's __str__",
+    "typedgator.execution:acall": "the user's call",
+    "typedgator.execution:call": "the user's call",
+    "typedgator.leases:LeaseKeeper._run": "an actor's tick",
+    "typedgator.testing.strategies:_accepts.accepts": "a user's validators",
+    "typedgator.testing.strategies:_record.built": "a user's __post_init__",
+    "typedgator.wire.codec:Codec._pack_proved": "a user's validators",
+    "typedgator.wire.codec:Codec.fits": "a user's __post_init__, and the encoder's mixed classes",
+    "typedgator.wire.codec:codec_for": "pydantic and msgspec have no common class for what cannot be built",
+    "typedgator.wire.problems:_leaf": "a user's annotation or tzinfo",
+    "typedgator.wire.problems:shown_error": "a user's __str__",
+    "typedgator.wire.problems:shown_value": "a user's __repr__",
+    "typedgator.wire.schema:ArgumentSchema._broken": "a user's validators",
+    "typedgator.wire.schema:ArgumentSchema.decode": "a user's validators, and a decoder's mixed classes",
+    "typedgator.wire.schema:ArgumentSchema.encode": "a user's validators",
+    "typedgator.wire.schema:ResultSchema.decode": "a user's validators, and a decoder's mixed classes",
+    "typedgator.wire.schema:ResultSchema.encode": "a user's validators",
+    "typedgator.wire.schema:_check_default": "a user's validators",
+    "typedgator.wire.signature:hints_of": "a user's annotations",
+    "typedgator.wire.simple:_hints": "a user's annotations",
+    "typedgator.worker.claimer:Claimer._claim": "puts settlements back, and raises again",
+    "typedgator.worker.claimer:Claimer._run": "an actor's tick",
+    "typedgator.worker.janitor:Janitor._run": "an actor's tick",
+    "typedgator.worker.settler:Settler._alone": "one settlement must not stop the others",
+    "typedgator.worker.settler:Settler._answers": "one settlement must not stop the others",
+    "typedgator.worker.settler:Settler._run": "an actor's tick",
+}
 
 NAMELESS_ROOMS = {"utils", "util", "helpers", "common", "types", "base", "misc"}
 UNSAFE = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve"}
