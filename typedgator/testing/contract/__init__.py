@@ -18,9 +18,7 @@ Each test is a sentence of `typedgator.backends.contract`: its name the claim, i
 import pytest
 
 # Before they are imported, or their asserts would not explain themselves.
-_LAWS = """
-bench canceling claiming depending enqueueing leases machine operating ordering remembering seeing settling waiting
-"""
+_LAWS = "bench canceling claiming depending enqueueing leases operating ordering remembering seeing settling waiting"
 pytest.register_assert_rewrite(*(f"{__name__}.{law}" for law in _LAWS.split()))
 
 from typedgator.testing.contract.bench import Bench, Hand, job

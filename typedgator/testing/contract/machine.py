@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 from unittest import TestCase
 
-import msgspec
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -30,6 +30,7 @@ from typedgator.backends.contract import (
 from typedgator.clock import Clock
 from typedgator.errors import UnknownDependency, WorkerLapsed
 from typedgator.testing.clock import FakeClock
+from typedgator.testing.contract.agreement import compare, forget_dead_letters, same
 from typedgator.testing.contract.bench import job, named
 from typedgator.testing.contract.model import Model, ModelJob
 from typedgator.wire.frame import Frame, FrameFlags, pack_frame
@@ -117,6 +118,8 @@ class BackendModel(RuleBasedStateMachine):
         self.clock: FakeClock = FakeClock()
         self.backend: Backend = self.make(self.clock)
         self.backend.open()
+        if not self.backend.can.inspect:
+            pytest.skip("the model sees what a backend did through Inspect")
         self.model: Model = Model()
         self.known: list[WorkerId] = []
         self.seen: dict[WorkerId, Token] = {}
@@ -155,19 +158,20 @@ class BackendModel(RuleBasedStateMachine):
             name = here[pick % len(here)] if (pick % 8 == 0 and here) or not fresh else fresh[0]
             # None waits for itself: what its id stands for may change within the call.
             parents = {JobId(b"never seen") if each == 40 else here[each % len(here)] for each in picks if here}
-            batch.append(self._tame(job(name, after=sorted(parents - {name}), **fields)))
+            after = sorted(parents - {name}) if self.backend.can.dependencies else []
+            batch.append(job(name, after=after, **self._tame(fields)))
         try:
             receipts = self.backend.enqueue(batch)
         except UnknownDependency as refusal:
             named = {each.job_id for each in batch}.union(*(each.parents for each in batch))
             # What may be forgotten may have been forgotten in this very call; else the model must refuse as well.
             if not named & self._forgotten():
-                self._same(refusal.parent, self._refused(batch))
+                same(refusal.parent, self._refused(batch))
             return
         for frame, receipt in zip(batch, receipts, strict=True):
             if frame.job_id in self._forgotten() and receipt != Receipt(ReceiptStatus.DUPLICATE, frame.job_id):
                 self.model.forget(frame.job_id, self.now)
-        self._same([(each.status, each.job_id) for each in receipts], self.model.enqueue(batch, self.now))
+        same([(each.status, each.job_id) for each in receipts], self.model.enqueue(batch, self.now))
 
     def _refused(self, batch: Sequence[Frame]) -> str:
         try:
@@ -175,16 +179,11 @@ class BackendModel(RuleBasedStateMachine):
         except UnknownDependency as refusal:
             return refusal.parent
 
-    def _tame(self, frame: Frame) -> Frame:
+    def _tame(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Without what the backend says it cannot do."""
         can = self.backend.can
-        return msgspec.structs.replace(
-            frame,
-            priority=frame.priority if can.priorities else 100,
-            unique=frame.unique if can.unique else None,
-            parents=frame.parents if can.dependencies else (),
-            expires_in_ms=frame.expires_in_ms if can.expiry else None,
-        )
+        cannot = {"priority": not can.priorities, "unique": not can.unique, "expires_in_ms": not can.expiry}
+        return {name: value for name, value in fields.items() if not cannot.get(name)}
 
     # Working
 
@@ -216,11 +215,11 @@ class BackendModel(RuleBasedStateMachine):
             expected: list[ModelJob] | None = self.model.claim(worker, limit, seen, self.now)
         except WorkerLapsed:
             expected = None
-        self._same(claimed is None, expected is None)
+        same(claimed is None, expected is None)
         if claimed is None or expected is None:
             self.model.sweep(self.find, self.now, must=False)
             return []
-        self._same([each.job_id for each in claimed], [each.id for each in expected])
+        same([each.job_id for each in claimed], [each.id for each in expected])
         for got, due in zip(claimed, expected, strict=True):
             self._handed_out(got, due, worker)
         if claimed and not lose:
@@ -233,7 +232,7 @@ class BackendModel(RuleBasedStateMachine):
             assert got.token > self.model.last_token, "a token that is not greater than all before"
             self.model.grant(due, worker, got.token)
             self.attempts.append((worker, got.job_id, got.token))
-        self._same(
+        same(
             (got.token, got.attempt, got.crashes, got.frame),
             (due.token, due.attempt, due.crashes, pack_frame(due.frame, due.accepted_ms)),
         )
@@ -243,12 +242,14 @@ class BackendModel(RuleBasedStateMachine):
         """A worker asks for jobs; one in three never hears the answer."""
         self._claim(self._worker(pick), limit, lose=lose)
 
-    @rule(pick=_picks, ends=st.lists(_verdicts, min_size=1, max_size=4))
-    def work(self, pick: int, ends: list[Verdict]) -> None:
-        """A worker claims, and settles what it got in one call, but perhaps the last."""
+    @rule(pick=_picks, ends=st.lists(_verdicts, min_size=1, max_size=4), repeat=st.booleans())
+    def work(self, pick: int, ends: list[Verdict], repeat: bool) -> None:
+        """A worker claims, and settles what it got in one call, but perhaps the last; twice, if its reply was lost."""
         worker = self._worker(pick)
         claimed = self._claim(worker, len(ends) + pick % 2)
-        self._settle(worker, [_settlement(each, verdict) for each, verdict in zip(claimed, ends, strict=False)])
+        settlements = [_settlement(each, verdict) for each, verdict in zip(claimed, ends, strict=False)]
+        for _ in range(1 + repeat):
+            self._settle(worker, settlements)
 
     @rule(pick=_picks, ends=st.lists(_verdicts, min_size=1, max_size=4))
     def work_on(self, pick: int, ends: list[Verdict]) -> None:
@@ -280,13 +281,13 @@ class BackendModel(RuleBasedStateMachine):
             self._settle(worker, settlements)
 
     @precondition(lambda self: self.said)
-    @rule(pick=_picks, verdict=st.one_of(st.none(), _verdicts), other=st.one_of(st.none(), _picks))
-    def settle_again(self, pick: int, verdict: Verdict | None, other: int | None) -> None:
+    @rule(pick=_picks, verdict=_verdicts, instead=st.booleans(), other=st.one_of(st.none(), st.none(), _picks))
+    def settle_again(self, pick: int, verdict: Verdict, instead: bool, other: int | None) -> None:
         """A settlement whose reply was lost is sent again; or another under the same token; or by another worker."""
         worker, settlement = self.said[-1 - pick % min(len(self.said), 8)]
-        verdict = settlement.verdict if verdict is None else verdict
         worker = worker if other is None else self._worker(other)
-        self._settle(worker, [Settlement(settlement.job_id, settlement.token, verdict)])
+        again = Settlement(settlement.job_id, settlement.token, verdict) if instead else settlement
+        self._settle(worker, [again])
 
     @precondition(lambda self: self.attempts)
     @rule(pick=_picks, verdict=_verdicts, shift=st.sampled_from([0, 0, 0, -1, 1]), other=st.one_of(st.none(), _picks))
@@ -303,7 +304,7 @@ class BackendModel(RuleBasedStateMachine):
 
     def _beat(self, worker: WorkerId, tokens: list[Token]) -> None:
         answer = self.backend.beat(worker, tokens)
-        self._same((answer.lost, answer.cancels, answer.lapsed), self.model.beat(worker, tokens, self.now))
+        same((answer.lost, answer.cancels, answer.lapsed), self.model.beat(worker, tokens, self.now))
 
     @rule(pick=_picks)
     def cancel(self, pick: int) -> None:
@@ -314,7 +315,7 @@ class BackendModel(RuleBasedStateMachine):
         forgotten = name in self._forgotten()
         answer = self.backend.cancel(name)
         if not (forgotten and answer.value == "unknown"):
-            self._same(answer, self.model.cancel(name, self.now))
+            same(answer, self.model.cancel(name, self.now))
 
     # Time
 
@@ -376,7 +377,7 @@ class BackendModel(RuleBasedStateMachine):
         forgotten = name in self._forgotten()
         answer = backend.requeue(name)
         if answer or not forgotten:
-            self._same(answer, self.model.requeue(name))
+            same(answer, self.model.requeue(name))
 
     @rule(
         state=st.sampled_from(sorted(PENDING - {JobState.RUNNING} | {JobState.FAILED})),
@@ -387,7 +388,7 @@ class BackendModel(RuleBasedStateMachine):
         """Some jobs of a state are thrown away; which, is the backend's choice."""
         if not isinstance(self.backend, Operate) or not isinstance(self.backend, Inspect):
             return
-        self._see_dead_letters()
+        forget_dead_letters(self.model, self.backend, self.now)
         there = [j for j in self.model.in_state(state) if queue in (None, j.frame.queue)]
         there = [j for j in there if j.dead or state is not JobState.FAILED]
         answer = self.backend.purge(state, queue=queue, limit=limit)
@@ -400,7 +401,7 @@ class BackendModel(RuleBasedStateMachine):
             found = {j.id: self.find(j.id) for j in there}
             gone = [j for j in there if (record := found[j.id]) is not None and record.reason == "purged"]
             self.model.end(gone, JobState.CANCELED, self.now, "purged")
-        self._same(answer, len(gone))
+        same(answer, len(gone))
         assert min(1, len(there)) <= answer <= limit, f"{answer} of {len(there)} purged"
 
     def _take(self, backend: Operate, worker: WorkerId, pick: int) -> None:
@@ -416,7 +417,7 @@ class BackendModel(RuleBasedStateMachine):
             return
         assert identity is not None, "an identity that is over took a job"
         due = self.model.take(worker, name, self.now)
-        self._same(got is None, due is None)
+        same(got is None, due is None)
         if got is not None and due is not None:
             self._handed_out(got, due, worker)
 
@@ -425,7 +426,7 @@ class BackendModel(RuleBasedStateMachine):
         """A worker came that knows these."""
         if isinstance(self.backend, Holding):
             answer = self.backend.release_held([HeldKind("t", schema) for schema in kinds])
-            self._same(answer, self.model.release_held([("t", schema) for schema in kinds]))
+            same(answer, self.model.release_held([("t", schema) for schema in kinds]))
 
     @precondition(lambda self: self.attempts)
     @rule(pick=_picks, progress=st.binary(max_size=2), other=st.one_of(st.none(), st.none(), _picks))
@@ -434,7 +435,7 @@ class BackendModel(RuleBasedStateMachine):
         if isinstance(self.backend, Notes):
             worker, _, token = self._attempt(pick)
             worker = worker if other is None else self._worker(other)
-            self._same(self.backend.note(worker, token, progress), self.model.note(worker, token, progress))
+            same(self.backend.note(worker, token, progress), self.model.note(worker, token, progress))
 
     @rule()
     def open_anew(self) -> None:
@@ -449,84 +450,9 @@ class BackendModel(RuleBasedStateMachine):
 
     @invariant()
     def all_agrees(self) -> None:
-        """Every job, every line, every count."""
-        if isinstance(self.backend, Inspect):
-            self._see_dead_letters()
-            for name in NAMES:
-                self._see(name, self.backend.find(name))
-            self._see_lines()
-            self._see_counts()
-        if isinstance(self.backend, Holding):
-            kinds = sorted((kind.task, kind.schema) for kind in self.backend.held_kinds() for _ in range(kind.jobs))
-            held = [j.held for j in self.model.in_state(JobState.HELD) if j.held]
-            self._same(kinds, sorted((each.task, each.schema) for each in held))
+        """Every job, every line, every count, and the storage itself."""
+        compare(self.model, self.backend, NAMES, self.now)
         self.audit(self.backend)
-
-    def _see_dead_letters(self) -> None:
-        assert isinstance(self.backend, Inspect)
-        dead = [j for j in self.model.in_state(JobState.FAILED) if j.dead]
-        listed = [record.job_id for record in self.backend.page(JobState.FAILED).records]
-        for each in dead:
-            if each.id not in listed and each.known_until_ms <= self.now:
-                self.model.dropped += 1
-                each.dead = False
-        dead = sorted((j for j in dead if j.dead), key=lambda j: (-j.finished_ms, j.id))
-        self._same(listed, [j.id for j in dead])
-
-    def _see(self, name: JobId, found: JobRecord | None) -> None:
-        each = self.model.jobs.get(name)
-        if each is None or found is None:
-            assert found is None, f"{name!r} should not be known: {found}"
-            assert each is None or self.model.forget(name, self.now), f"{name!r} is forgotten too early: {each}"
-            return
-        self._same(found.state, each.state, name)
-        shown = {"queue": found.queue, "attempt": found.attempt, "crashes": found.crashes}
-        must = {"queue": each.frame.queue, "attempt": each.attempt, "crashes": each.crashes}
-        if each.state in FINAL:
-            must, shown = {"finished_ms": each.finished_ms}, {"finished_ms": found.finished_ms}
-        if each.state in (JobState.CANCELED, JobState.FAILED):
-            assert found.reason in each.reasons, f"{name!r}: {found.reason!r}, not {each.reasons}"
-        self._same(shown, must, name)
-        if each.state in PENDING or each.dead:
-            self._same(found.frame, pack_frame(each.frame, each.accepted_ms), name)
-        if each.state in (JobState.RETRYING, JobState.SCHEDULED):
-            self._same(found.due_ms, each.due_ms, name)
-        if each.state is JobState.BLOCKED:
-            self._same(set(found.parents), each.parents, name)
-        if each.state is JobState.RUNNING:
-            shown_ = (found.token, found.worker, found.cancel_requested, found.progress)
-            self._same(shown_, (each.token, each.worker, each.cancel_requested, each.progress), name)
-        if each.dead or each.state is JobState.RETRYING or self._kept(each):
-            self._same(found.outcome, each.outcome, name)
-
-    def _kept(self, each: ModelJob) -> bool:
-        return each.state is JobState.SUCCESS and self.now < each.keep_until_ms
-
-    def _see_lines(self) -> None:
-        assert isinstance(self.backend, Inspect)
-        for queue in QUEUES:
-            listed = [record.job_id for record in self.backend.page(JobState.WAITING, queue=queue).records]
-            line = [each for each in self.model.line(queue) if not each.expired(self.now)]
-            # What expired in line is handed out to nobody; where it stands says nothing.
-            gone = {each.id for each in self.model.line(queue)} - {each.id for each in line}
-            self._same([job_id for job_id in listed if job_id not in gone], [each.id for each in line], queue)
-
-    def _see_counts(self) -> None:
-        assert isinstance(self.backend, Inspect)
-        counts = self.backend.counts()
-        shown = {
-            (queue, state): n
-            for queue, states in counts.queues.items()
-            for state, n in states.items()
-            if n and state not in (JobState.SUCCESS, JobState.CANCELED)
-        }
-        must: dict[tuple[str, JobState], int] = {}
-        for each in self.model.jobs.values():
-            if each.state in PENDING or each.dead:
-                at = each.frame.queue, each.state
-                must[at] = must.get(at, 0) + 1
-        self._same(shown, must)
-        self._same((counts.dropped, counts.paused), (self.model.dropped, self.model.paused))
 
     # Small words
 
@@ -544,9 +470,6 @@ class BackendModel(RuleBasedStateMachine):
     def _forgotten(self) -> set[JobId]:
         """What the backend may or may not know any more."""
         return {j.id for j in self.model.jobs.values() if j.state in FINAL and j.known_until_ms <= self.now}
-
-    def _same(self, got: object, due: object, what: object = "") -> None:
-        assert got == due, f"{what!r}: the backend says {got!r}, the contract {due!r}"
 
 
 def _settlement(claimed: Claimed, verdict: Verdict) -> Settlement:
