@@ -196,7 +196,7 @@ def main():
             folder = tempfile.mkdtemp(prefix="bench-sqlite-", dir=said.folder)
             try:
                 command = [pythons[case[0]], __file__, "--case", *case, folder]
-                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             finally:
                 shutil.rmtree(folder)
             results[case].append(json.loads(done.stdout))

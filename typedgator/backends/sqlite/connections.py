@@ -32,8 +32,10 @@ LONGEST_NAP_S: Final = 0.001
 A commit takes 0.1 ms, so whoever waits for one should look about as often."""
 PAGE_BYTES: Final = 2048
 """An enqueue writes three pages, each small: 4 to 6 % faster than with 4096 (docs/internals/sqlite.md)."""
-CHECKPOINT_PAGES: Final = 1000
-"""The log is copied into the file every 2 MB. A log that still grows takes twice as long to flush: it is kept short."""
+CHECKPOINT_PAGES: Final = {"full": 1000}
+"""The log is copied into the file every 2 MB when each commit is flushed: a log that grows takes twice as long to flush
+as one that is used again, so it is kept short. Else only the copying is flushed, so it is rare: every 16 MB."""
+SELDOM_PAGES: Final = 8000
 KEPT_LOG_BYTES: Final = 64 << 20
 
 
@@ -196,7 +198,7 @@ class Connections:
                 f"{self.path} cannot keep a write-ahead log here (journal mode stays {mode!r}); use a local disk"
             )
         db.execute(f"PRAGMA synchronous = {self._synchronous}")
-        db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES.get(self._synchronous, SELDOM_PAGES)}")
         db.execute(f"PRAGMA journal_size_limit = {KEPT_LOG_BYTES}")
         db.execute("PRAGMA temp_store = memory")
         db.execute("PRAGMA cache_size = -16000")
