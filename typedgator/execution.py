@@ -3,6 +3,8 @@
 open_attempt   frame -> envelope -> task -> arguments; or at once a settlement: held, or failed with its reason
 call / acall   the only `try` around user code; whatever it does becomes an Ending
 close_attempt  Ending -> Verdict by the job's own policy; a result that cannot be stored is a failure, not a re-run
+
+Neither opening nor closing ever raises: a claimed job that is not settled would stay with its worker for ever.
 """
 
 import asyncio
@@ -25,7 +27,7 @@ from typedgator.producer import TaskSpec
 from typedgator.registry import AnyTask, Registry
 from typedgator.task import AsyncTask
 from typedgator.wire.envelope import Envelope, JobPolicy, decode_envelope
-from typedgator.wire.frame import open_frame
+from typedgator.wire.frame import FrameHead, open_frame
 from typedgator.wire.outcome import MAX_TRACEBACK_BYTES, ErrorRecord, Outcome, encode_outcome
 from typedgator.wire.verdict import (
     KEPT_ID_MS,
@@ -53,11 +55,14 @@ __all__ = [
     "call",
     "close_attempt",
     "open_attempt",
+    "unwritable",
 ]
 
 logger: Final = logging.getLogger("typedgator")
 
 _TEXT_LIMIT: Final = MAX_TRACEBACK_BYTES
+_FRAMES: Final = 40
+"""The last frames of a traceback, more than fit into its bytes: a RecursionError has a thousand."""
 
 
 class Attempt:
@@ -118,11 +123,23 @@ def open_attempt(
     claimed: Claimed, registry: Registry, note: Callable[[int, bytes], bool] | None = None
 ) -> Attempt | Settlement:
     """Makes a claimed frame callable, or settles it at once: nothing that a job's bytes say can hurt the worker."""
+    task = ""
     try:
         head = open_frame(claimed.frame)
         envelope = decode_envelope(head.envelope)
-    except PayloadMismatch as error:
-        return Settlement(claimed.job_id, claimed.token, Failed(_error_outcome(claimed, "", error)))
+        task = envelope.task
+        return _opened(claimed, head, envelope, registry, note)
+    except Exception as error:  # PayloadMismatch; and whatever a user's validator raises in there
+        return Settlement(claimed.job_id, claimed.token, Failed(_error_outcome(claimed, task, error)))
+
+
+def _opened(
+    claimed: Claimed,
+    head: FrameHead,
+    envelope: Envelope,
+    registry: Registry,
+    note: Callable[[int, bytes], bool] | None,
+) -> Attempt | Settlement:
     task = registry.find(envelope.task)
     if task is None:
         return _hold(claimed, envelope, f"task {envelope.task} is not known to the worker that took it")
@@ -130,9 +147,9 @@ def open_attempt(
     try:
         args, kwargs = schema.decode(bytes(envelope.args), fingerprint=envelope.schema)
     except PayloadMismatch as error:
-        if envelope.schema != schema.fingerprint:
-            return _hold(claimed, envelope, str(error))
-        return Settlement(claimed.job_id, claimed.token, Failed(_error_outcome(claimed, envelope.task, error)))
+        if envelope.schema == schema.fingerprint:
+            raise
+        return _hold(claimed, envelope, str(error))
     job = CurrentJob(
         claimed.job_id,
         task=envelope.task,
@@ -158,7 +175,7 @@ def call(attempt: Attempt, middleware: tuple[Middleware, ...] = ()) -> Ending:
 
 
 async def acall(attempt: Attempt, middleware: tuple[Middleware, ...] = ()) -> Ending:
-    """Runs an async task on this loop. Raises CancelledError when the caller's own task is cancelled, else nothing."""
+    """Runs an async task on this loop. Raises CancelledError when it was cancelled, by whomever, else nothing."""
     limit_ms = attempt.policy.time_limit_ms
     deadline = asyncio.timeout(None if limit_ms is None else limit_ms / 1000)
     try:
@@ -173,11 +190,8 @@ async def acall(attempt: Attempt, middleware: tuple[Middleware, ...] = ()) -> En
                 TimeLimitExceeded(f"{attempt.envelope.task} ran longer than its time_limit of {limit_ms / 1000:g} s")
             )
         return Raised(error)
-    except asyncio.CancelledError as error:
-        asked = asyncio.current_task()
-        if asked is not None and asked.cancelling():
-            raise
-        return Raised(error)  # the task cancelled something of its own and let it escape
+    except asyncio.CancelledError:
+        raise  # only the caller knows whether it was the one who asked
     except BaseException as error:  # as in call
         return Raised(error)
 
@@ -218,7 +232,20 @@ def _call_hook(registry: Registry, name: str, *args: object) -> None:
 
 def close_attempt(attempt: Attempt, ending: Ending) -> Settlement:
     """What an attempt ended as, by the policy that the job was promised."""
-    return Settlement(attempt.claimed.job_id, attempt.claimed.token, _verdict(attempt, ending))
+    claimed = attempt.claimed
+    try:
+        verdict = _verdict(attempt, ending)
+    except Exception as error:  # a user's exception may be anything, such as a Snooze without a delay
+        verdict = Failed(_error_outcome(claimed, attempt.envelope.task, error))
+    return Settlement(claimed.job_id, claimed.token, verdict)
+
+
+def unwritable(settlement: Settlement, error: Exception) -> Settlement:
+    """What is written instead of a settlement that the backend cannot write: it ran, so it is not run again."""
+    text = _storable(f"what it ended as ({settlement.verdict.kind}) could not be written: {_text_of(error)}")
+    record = ErrorRecord(type=_storable(class_name(type(error))), message=text)
+    outcome = Outcome(kind="error", error=record, token=settlement.token)
+    return Settlement(settlement.job_id, settlement.token, Failed(encode_outcome(outcome)))
 
 
 def _verdict(attempt: Attempt, ending: Ending) -> Verdict:
@@ -228,7 +255,7 @@ def _verdict(attempt: Attempt, ending: Ending) -> Verdict:
         case Raised(Snooze() as signal):
             return Snoozed(signal.delay_ms)
         case Raised(Cancel() as signal):
-            return Canceled(signal.reason)
+            return Canceled(_storable(signal.reason))
         case Raised(error):
             failures = attempt.claimed.attempt - attempt.claimed.crashes
             outcome = _error_outcome(attempt.claimed, attempt.envelope.task, error)
@@ -273,7 +300,7 @@ def _result_outcome(attempt: Attempt, spec: TaskSpec, payload: bytes) -> bytes:
 
 def _error_outcome(claimed: Claimed, task: str, error: BaseException) -> bytes:
     record = ErrorRecord(
-        type=class_name(type(error)).removeprefix("builtins."),
+        type=_storable(class_name(type(error)).removeprefix("builtins.")),
         message=_text_of(error),
         traceback=_traceback_of(error),
     )
@@ -282,23 +309,22 @@ def _error_outcome(claimed: Claimed, task: str, error: BaseException) -> bytes:
 
 def _text_of(error: BaseException) -> str:
     try:
-        text = str(error)
-    except Exception:  # a user's __str__
-        text = "(its __str__ failed)"
-    return _storable(text, keep_end=False)
+        return _storable(str(error))
+    except BaseException:  # a user's __str__
+        return "(its __str__ failed)"
 
 
 def _traceback_of(error: BaseException) -> str:
     if isinstance(error, PayloadMismatch):
         return ""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__, limit=-_FRAMES)
     own = next((n for n, frame in enumerate(frames) if frame.filename != __file__), 0)
     return _storable("".join(traceback.format_list(frames[own:])), keep_end=True)
 
 
-def _storable(text: str, *, keep_end: bool) -> str:
+def _storable(text: str, *, keep_end: bool = False) -> str:
     """At most 4 KiB of UTF-8, whatever a user's error says."""
-    raw = text.encode("utf-8", "replace")
+    raw = str.encode(text, "utf-8", "replace")
     if len(raw) > _TEXT_LIMIT:
         raw = raw[-_TEXT_LIMIT:] if keep_end else raw[:_TEXT_LIMIT]
     return raw.decode("utf-8", "ignore")

@@ -4,15 +4,16 @@ The arguments make the whole round trip through the codec, so what fails in prod
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from threading import Thread
-from typing import Final, assert_never
+from typing import Final, TypeVar, assert_never
 
 from typedgator.backends.contract import Backend, Beat, Claimed, JobRecord, Notes, Operate, Settled, WorkerId
 from typedgator.clock import Clock
-from typedgator.errors import GatorError, Unsupported
+from typedgator.errors import BackendUnavailable, GatorError, Unsupported
 from typedgator.execution import (
     Attempt,
     Ending,
@@ -36,8 +37,14 @@ from typedgator.wire.verdict import Canceled, Failed, Held, Released, RetryIn, S
 
 __all__ = ["Inline"]
 
+logger: Final = logging.getLogger("typedgator")
+
+T = TypeVar("T")
+
 MOST_SNOOZES: Final = 100
 LEASE_MS: Final = 30_000
+RETRY_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+"""The waits between the tries to write the end of an attempt."""
 
 
 class Inline:
@@ -89,28 +96,31 @@ class Inline:
         backend = self._backend
         worker = backend.join(queues, lease_ms=LEASE_MS)
         try:
-            if job_id is None:
-                claimed = next(iter(backend.claim(worker, limit=1, wait_ms=0, seen=0)), None)
-            elif isinstance(backend, Operate):
-                claimed = backend.take(worker, job_id)
-            else:
-                raise Unsupported("get(id) was asked for, but this backend cannot take one job; see its `can.operate`")
+            claimed = self._take(worker, job_id)
             if claimed is None:
                 return None
             self._run_claimed(worker, claimed)
         finally:
-            backend.leave(worker)
+            _leave(backend, worker)
         return Job(backend, claimed.job_id, self._registry.read)
+
+    def _take(self, worker: WorkerId, job_id: JobId | None) -> Claimed | None:
+        backend = self._backend
+        if job_id is None:
+            return next(iter(backend.claim(worker, limit=1, wait_ms=0, seen=0)), None)
+        if isinstance(backend, Operate) and backend.can.operate:
+            return backend.take(worker, job_id)
+        raise Unsupported("get(id) was asked for, but this backend cannot take one job; see its `can.operate`")
 
     def _run_claimed(self, worker: WorkerId, claimed: Claimed) -> None:
         backend = self._backend
 
         def note(token: int, progress: bytes) -> bool:
-            return isinstance(backend, Notes) and backend.note(worker, token, progress)
+            return isinstance(backend, Notes) and backend.can.notes and backend.note(worker, token, progress)
 
         opened = open_attempt(claimed, self._registry, note)
         if isinstance(opened, Settlement):
-            backend.settle(worker, [opened])
+            _repeated(lambda: backend.settle(worker, [opened]))
             return
 
         def hear(_: WorkerId, beat: Beat) -> None:
@@ -126,11 +136,11 @@ class Inline:
             announce_start(opened, self._registry, handle)
             ending = self._end(opened)
             settlement = close_attempt(opened, ending)
-            answers = backend.settle(worker, [settlement])
-            if answers == [Settled.WRITTEN]:
-                announce_end(opened, ending, settlement.verdict, self._registry, handle)
+            answers = _repeated(lambda: backend.settle(worker, [settlement]))
         finally:
             keeper.stop()
+        if answers == [Settled.WRITTEN]:
+            announce_end(opened, ending, settlement.verdict, self._registry, handle)
 
     def _attempt(self, opened: Attempt) -> Settlement:
         handle = Job[object](self._backend, opened.claimed.job_id, opened.task.spec.read)
@@ -143,8 +153,8 @@ class Inline:
     def _end(self, opened: Attempt) -> Ending:
         opened.started = time.monotonic()
         ending = _run_async(opened, self._middleware) if opened.is_async else call(opened, self._middleware)
-        if isinstance(ending, Raised) and isinstance(ending.error, (KeyboardInterrupt, SystemExit)):
-            raise ending.error  # they are meant for the caller, whose thread this is
+        if isinstance(ending, Raised) and isinstance(ending.error, KeyboardInterrupt):
+            raise ending.error  # Ctrl-C is meant for the caller, whose thread this is
         return ending
 
 
@@ -157,10 +167,37 @@ def _run_async(opened: Attempt, middleware: tuple[Middleware, ...]) -> Ending:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(acall(opened, middleware))
+        return _run_on_own_loop(opened, middleware)
     endings: list[Ending] = []
     context = copy_context()
-    thread = Thread(target=lambda: endings.append(context.run(asyncio.run, acall(opened, middleware))))
+    thread = Thread(
+        target=lambda: endings.append(context.run(_run_on_own_loop, opened, middleware)), name="typedgator-inline"
+    )
     thread.start()
     thread.join()
     return endings[0]
+
+
+def _run_on_own_loop(opened: Attempt, middleware: tuple[Middleware, ...]) -> Ending:
+    try:
+        return asyncio.run(acall(opened, middleware))
+    except asyncio.CancelledError as error:  # nobody here cancels: the task did it to itself
+        return Raised(error)
+
+
+def _repeated(write: Callable[[], T]) -> T:
+    """Tries again when the backend does not answer: the attempt has run, and unsettled it would run again."""
+    for wait in RETRY_SECONDS:
+        try:
+            return write()
+        except BackendUnavailable as error:
+            logger.warning("the end of a job could not be written, next try in %.2f s: %s", wait, error)
+            time.sleep(wait)
+    return write()
+
+
+def _leave(backend: Backend, worker: WorkerId) -> None:
+    try:
+        backend.leave(worker)
+    except BackendUnavailable as error:
+        logger.warning("worker %s could not say goodbye; its lease ends by itself: %s", worker, error)

@@ -39,7 +39,7 @@ class LeaseKeeper:
         self._stop = Event()
         self._thread: Final = Thread(target=self._run, name="typedgator-lease-keeper", daemon=True)
         self.last_good: float = time.monotonic()
-        """When a beat was last answered, seconds of the monotonic clock."""
+        """When a beat was last answered, or none was due, seconds of the monotonic clock."""
 
     def start(self) -> None:
         """Starts beating."""
@@ -54,6 +54,7 @@ class LeaseKeeper:
         """One beat. Whether it was answered."""
         identity = self._identity()
         if identity is None:
+            self.last_good = time.monotonic()
             return True
         try:
             answer = self._backend.beat(identity, list(self._tokens()))

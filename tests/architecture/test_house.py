@@ -69,6 +69,8 @@ CATCHES_EVERYTHING: dict[str, str] = {
     "typedgator.execution:_text_of": "a user's __str__",
     "typedgator.execution:acall": "the user's call",
     "typedgator.execution:call": "the user's call",
+    "typedgator.execution:close_attempt": "a user's exception may be anything; unsettled, the job would be stuck",
+    "typedgator.execution:open_attempt": "whatever a job's bytes do; unsettled, the job would be stuck",
     "typedgator.leases:LeaseKeeper._run": "an actor's tick",
     "typedgator.testing.strategies:_accepts.accepts": "a user's validators",
     "typedgator.testing.strategies:_record.built": "a user's __post_init__",
@@ -89,9 +91,10 @@ CATCHES_EVERYTHING: dict[str, str] = {
     "typedgator.worker.claimer:Claimer._claim": "puts settlements back, and raises again",
     "typedgator.worker.claimer:Claimer._run": "an actor's tick",
     "typedgator.worker.janitor:Janitor._run": "an actor's tick",
-    "typedgator.worker.settler:Settler._alone": "one settlement must not stop the others",
-    "typedgator.worker.settler:Settler._answers": "one settlement must not stop the others",
     "typedgator.worker.settler:Settler._run": "an actor's tick",
+    "typedgator.worker.settler:Settler._write_alone": "one settlement must not stop the others",
+    "typedgator.worker.settler:Settler.tick": "one settlement must not stop the others",
+    "typedgator.worker.teller:_unhurt": "a hook or listener must not end an actor's thread",
 }
 
 NAMELESS_ROOMS = {"utils", "util", "helpers", "common", "types", "base", "misc"}

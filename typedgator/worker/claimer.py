@@ -1,19 +1,20 @@
-"""The claimer: asks for as many jobs as there is room for, in one round trip, and puts them on the desk.
+"""The claimer: asks for as many jobs as there is room for, in one round trip, and hands them to the dispatcher.
 
-How many: at least the free slots, and what about 50 ms can run at the recent pace, so that fast jobs come in large batches and
-slow ones are never hoarded. A finished batch of settlements travels along where the backend can exchange.
+How many: at least the free slots, and what about 50 ms can run at the recent pace, so that fast jobs come in large
+batches and slow ones are never hoarded. A batch of settlements travels along where the backend can exchange.
 """
 
 import logging
 import time
 from collections.abc import Callable, Sequence
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Final
 
 from typedgator.backends.contract import Backend, Claimed, Exchange, WorkerId
 from typedgator.errors import BackendUnavailable, WorkerLapsed
 from typedgator.wire.verdict import Token
 from typedgator.worker.desk import Desk
+from typedgator.worker.dispatcher import Dispatcher
 from typedgator.worker.settler import Settler
 
 __all__ = ["Claimer", "Pace"]
@@ -24,6 +25,7 @@ WAIT_MS: Final = 500
 """How long one claim waits in the backend when there is nothing to do; also how late a stop may be noticed there."""
 HOARD_SECONDS: Final = 0.05
 STALE_SECONDS: Final = 1.0
+PAUSE_SECONDS: Final = 0.01
 BURST_SECONDS: Final = 0.02
 ERROR_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.0)
 
@@ -31,14 +33,15 @@ ERROR_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.0)
 class Pace:
     """How many attempts end per second, lately."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._ended = 0
-        self._since = time.monotonic()
+        self._since = clock()
         self.per_second = 0.0
 
     def note(self, ended: int) -> None:
         """`ended` is how many have ended since the start."""
-        now = time.monotonic()
+        now = self._clock()
         span = now - self._since
         if span >= 0.02:
             rate = (ended - self._ended) / span
@@ -46,50 +49,55 @@ class Pace:
             self.per_second = rate if rate > self.per_second else self.per_second * 0.7 + rate * 0.3
             self._ended, self._since = ended, now
 
+    def forget(self) -> None:
+        """The jobs are slow now, whatever they were."""
+        self.per_second = 0.0
+
 
 class Claimer:
-    """One thread. `identity` joins where needed; `dispatch` puts claimed jobs on the desk; `slots` says how
-    many are free, and how many there are."""
+    """One thread, and the worker's identity: it joins where it has none.
+
+    `most` is the most to have in hand. `max_tasks`: so many attempts and no more; `burst`: until nothing is due.
+    `joined` is told each new identity; `finished`, that there is nothing more to do.
+    """
 
     def __init__(
         self,
         backend: Backend,
         desk: Desk,
         settler: Settler,
+        dispatcher: Dispatcher,
         *,
-        join: Callable[[], WorkerId],
-        lapsed: Callable[[WorkerId], None],
-        dispatch: Callable[[WorkerId, Sequence[Claimed]], None],
-        slots: Callable[[], tuple[int, int]],
+        queues: Sequence[str],
+        lease_ms: int,
         most: int,
-        ended: Callable[[], int],
         burst: bool,
         max_tasks: int | None,
-        give_back: Callable[[float], None],
+        joined: Callable[[WorkerId], None],
         finished: Callable[[], None],
     ) -> None:
         self._backend = backend
+        self._exchange = backend if isinstance(backend, Exchange) and backend.can.exchange else None
         self._desk = desk
         self._settler = settler
-        self._join = join
-        self._lapsed = lapsed
-        self._dispatch = dispatch
-        self._slots = slots
+        self._dispatcher = dispatcher
+        self._queues = tuple(queues)
+        self._lease_ms = lease_ms
         self._most = most
-        self._ended = ended
         self._burst = burst
-        self._left = max_tasks
-        self._give_back = give_back
+        self._max_tasks = max_tasks
+        self._joined = joined
         self._finished = finished
         self._pace = Pace()
         self._identity: WorkerId | None = None
+        self._changing: Final = Lock()
         self._seen: Token = 0
-        self._stopping = Event()
+        self._claimed = 0
         self._errors = 0
-        self._exchange = backend if isinstance(backend, Exchange) and backend.can.exchange else None
+        self._stopping = Event()
         self._thread: Final = Thread(target=self._run, name="typedgator-claimer", daemon=True)
         self.last_good = time.monotonic()
-        """When the backend last answered, seconds of the monotonic clock."""
+        """When the backend last answered, or needed not be asked, seconds of the monotonic clock."""
 
     @property
     def identity(self) -> WorkerId | None:
@@ -106,42 +114,76 @@ class Claimer:
         self._desk.room.set()
         self._thread.join()
 
-    def lapse(self, identity: WorkerId) -> None:
-        """This identity is over: the next tick joins under a new one."""
-        if self._identity == identity:
+    def lapse(self, identity: WorkerId) -> bool:
+        """This identity is over: the next tick joins under a new one. False when it was over already."""
+        with self._changing:
+            if self._identity != identity:
+                return False
             self._identity = None
-            self._desk.room.set()
+        self._desk.room.set()
+        return True
 
     def tick(self) -> bool:
-        """One claim, or one wait for room. False when there is nothing more to do in a burst."""
-        want = self._want()
+        """One claim, or one wait for room. False when there is nothing more to do."""
+        # Before the rest: what is asked afterwards can only have become more.
+        quiet = self._claimed == self._settler.settled + self._desk.dropped
+        left = self._left()
+        if quiet and left <= 0:
+            return False
+        want = min(self._want(), left)
         if want <= 0:
-            if len(self._desk) > self._desk.wake_at:
-                self._desk.room.wait(STALE_SECONDS)
-            self._give_back(STALE_SECONDS)
+            self._wait_for_room()
             return True
-        identity = self._identity
-        if identity is None:
-            identity = self._identity = self._join()
-        quiet = self._settler.idle and not len(self._desk)
+        identity = self._identity or self._join()
         try:
             claimed = self._claim(identity, want, 0 if self._burst else WAIT_MS)
         except WorkerLapsed:
-            self.lapse(identity)
-            self._lapsed(identity)
+            if self.lapse(identity):
+                self._dispatcher.lapsed(identity)
             return True
         self.last_good = time.monotonic()
         if claimed:
-            self._seen = max(self._seen, *(one.token for one in claimed))
-            if self._left is not None:
-                self._left -= len(claimed)
-            self._dispatch(identity, claimed)
+            self._hand_over(identity, claimed)
         elif self._burst:
             if quiet:
                 return False
             self._desk.wake_at = max(0, len(self._desk) - 1)
             self._desk.room.wait(BURST_SECONDS)
         return True
+
+    def _left(self) -> int:
+        """How many more may be claimed; those that never ran are not counted against `max_tasks`."""
+        if self._max_tasks is None:
+            return self._most
+        return self._max_tasks - self._claimed + self._settler.unstarted
+
+    def _want(self) -> int:
+        """How many to ask for; 0: wait until at most `desk.wake_at` are in hand."""
+        desk = self._desk
+        self._pace.note(self._settler.settled - self._settler.unstarted)
+        desk.room.clear()
+        free, slots = self._dispatcher.slots()
+        in_hand = len(desk)
+        target = min(self._most, int(self._pace.per_second * HOARD_SECONDS))
+        if target > slots:  # fast jobs: let half of them finish, then ask for many at once
+            desk.wake_at = target // 2
+            return target - in_hand if in_hand <= desk.wake_at else 0
+        desk.wake_at = max(in_hand - 1, 0)
+        return free
+
+    def _wait_for_room(self) -> None:
+        desk = self._desk
+        # With little in hand and still no room, a thread runs a hook or a job that is not ours any more: nobody will
+        # tell when it ends.
+        desk.room.wait(STALE_SECONDS if len(desk) > desk.wake_at else PAUSE_SECONDS)
+        self.last_good = time.monotonic()
+        if self._dispatcher.give_back_stale(STALE_SECONDS):
+            self._pace.forget()
+
+    def _join(self) -> WorkerId:
+        identity = self._identity = self._backend.join(self._queues, lease_ms=self._lease_ms)
+        self._joined(identity)
+        return identity
 
     def _claim(self, identity: WorkerId, want: int, wait_ms: int) -> Sequence[Claimed]:
         batch = self._settler.take() if self._exchange is not None else []
@@ -158,26 +200,18 @@ class Claimer:
         self._settler.written(batch, answers)
         return claimed
 
-    def _want(self) -> int:
-        """How many to ask for; 0: wait until at most `desk.wake_at` are in hand."""
-        if self._left is not None and self._left <= 0:
-            if not len(self._desk) and self._settler.idle:
-                self._stopping.set()
-            self._desk.wake_at = 0
-            return 0
-        desk = self._desk
-        self._pace.note(self._ended())
-        desk.room.clear()
-        free, slots = self._slots()
-        in_hand = len(desk)
-        target = min(self._most, int(self._pace.per_second * HOARD_SECONDS))
-        if target > slots:  # fast jobs: let half of them finish, then ask for many at once
-            desk.wake_at = target // 2
-            want = target - in_hand if in_hand <= desk.wake_at else 0
+    def _hand_over(self, identity: WorkerId, claimed: Sequence[Claimed]) -> None:
+        new = [one for one in claimed if one.token > self._seen]  # what was delivered twice is dropped
+        if not new:
+            return
+        self._seen = max(one.token for one in new)
+        if self._identity != identity:
+            return  # it lapsed meanwhile: they are others' jobs already
+        self._claimed += len(new)
+        if self._stopping.is_set():
+            self._dispatcher.send_back(identity, new)
         else:
-            desk.wake_at = max(in_hand - 1, 0)
-            want = free
-        return max(0, want) if self._left is None else max(0, min(want, self._left))
+            self._dispatcher.dispatch(identity, new)
 
     def _run(self) -> None:
         try:

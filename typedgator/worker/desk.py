@@ -1,11 +1,11 @@
-"""What a worker has on its desk: the attempts that it holds, under which identity, and what became of those it has finished.
+"""What a worker has on its desk: the attempts that it holds, under which identity, and what became of those it ended.
 
-The claimer puts on, the executors take off, the lease keeper reads. Whoever takes an attempt off the desk settles it; an attempt
-that is no longer there is not ours any more, and its end is dropped.
+The dispatcher puts on, the executors take off, the lease keeper reads. Whoever takes an attempt off the desk settles
+it; an attempt that is no longer there is not ours any more, and its end is dropped.
 """
 
 from collections.abc import Callable
-from threading import Event
+from threading import Event, Lock
 from typing import Final
 
 import msgspec
@@ -20,7 +20,7 @@ __all__ = ["Desk", "Finished", "Holding", "WorkerReport"]
 class Holding:
     """One attempt of ours, and the identity that claimed it."""
 
-    __slots__ = ("attempt", "canceled", "identity", "since")
+    __slots__ = ("attempt", "canceled", "identity", "since", "stopped")
 
     def __init__(self, identity: WorkerId, attempt: Attempt, since: float) -> None:
         self.identity: Final = identity
@@ -28,6 +28,8 @@ class Holding:
         self.since: Final = since
         self.canceled = False
         """Somebody asked the job to stop."""
+        self.stopped = False
+        """The worker told the attempt to stop, for whatever reason."""
 
     @property
     def token(self) -> Token:
@@ -36,16 +38,24 @@ class Holding:
 
 
 class Finished(msgspec.Struct, frozen=True, gc=False):
-    """A settlement on its way to the backend. `holding` and `ending` are None when the attempt could not be opened."""
+    """A settlement on its way to the backend.
+
+    `ending` is None when nothing ran to its end; `holding` too when the attempt could not even be opened. `is_second`:
+    what it first ended as could not be written.
+    """
 
     identity: WorkerId
     settlement: Settlement
     holding: Holding | None = None
     ending: Ending | None = None
+    is_second: bool = False
 
 
 class WorkerReport(msgspec.Struct):
-    """How many attempts a worker ended, by what was written; `lost` are those whose lease was no longer ours."""
+    """How many attempts a worker took, by what became of them: each is counted once.
+
+    `lost` are those whose lease ended before their end was written.
+    """
 
     succeeded: int = 0
     failed: int = 0
@@ -58,7 +68,7 @@ class WorkerReport(msgspec.Struct):
 
     @property
     def ended(self) -> int:
-        """Attempts that ran and were settled."""
+        """Attempts that were settled, but for those that went back unfinished."""
         return self.succeeded + self.failed + self.retried + self.snoozed + self.canceled
 
 
@@ -70,6 +80,9 @@ class Desk:
         self.room: Final = Event()
         """Set when the claimer may want more: at most `wake_at` attempts are in hand."""
         self.wake_at = 0
+        self.dropped = 0
+        """Attempts that were taken off unsettled."""
+        self._dropping: Final = Lock()
 
     def put(self, holding: Holding) -> None:
         """An attempt was claimed."""
@@ -84,8 +97,17 @@ class Desk:
 
     def drop(self, which: Callable[[Holding], bool]) -> list[Holding]:
         """Takes off the desk, unsettled, what is not ours any more."""
-        dropped = [holding for holding in list(self.holdings.values()) if which(holding)]
-        return [holding for holding in dropped if self.take(holding)]
+        with self._dropping:
+            dropped = [holding for holding in self.all() if which(holding) and self.take(holding)]
+            self.dropped += len(dropped)
+        return dropped
+
+    def all(self) -> list[Holding]:
+        """The attempts in hand, in the order of claiming."""
+        return list(self.holdings.values())
+
+    def __contains__(self, holding: Holding) -> bool:
+        return holding.token in self.holdings
 
     def __len__(self) -> int:
         return len(self.holdings)

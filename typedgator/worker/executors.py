@@ -4,27 +4,31 @@ An executor knows nothing of backends: it is given holdings and says how each en
 """
 
 import asyncio
-import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from threading import Thread
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
-from typedgator.execution import Ending, Stopped, acall, call
+from typedgator.execution import Ending, Raised, Stopped, acall, call
 from typedgator.middleware import Middleware
 from typedgator.worker.desk import Holding
 
-__all__ = ["LoopExecutor", "ThreadExecutor", "Told"]
+__all__ = ["Errand", "LoopExecutor", "ThreadExecutor", "Told"]
 
-logger: Final = logging.getLogger("typedgator")
+LAST_SECONDS: Final = 1.0
+"""How long what is left on the loop may take to hear that it was cancelled."""
+
+Errand: TypeAlias = Callable[[], None]
+"""Something else to run in a thread of the pool, such as a hook. It never raises."""
 
 
 class Told(Protocol):
     """Whom an executor tells what happens. Both are called in the thread that runs the attempt, and never raise."""
 
-    def starting(self, holding: Holding, /) -> None:
-        """The attempt is about to run."""
+    def starting(self, holding: Holding, /) -> bool:
+        """The attempt is about to run. False: it is not ours any more, so it must not."""
         ...
 
     def ended(self, holding: Holding, ending: Ending, /) -> None:
@@ -39,43 +43,58 @@ class ThreadExecutor:
         self.size: Final = size
         self._told = told
         self._middleware = tuple(middleware)
-        self._ready: deque[Holding | Callable[[], None]] = deque()
+        self._ready: deque[Holding | Errand] = deque()
         self._wake: SimpleQueue[bool] = SimpleQueue()
         self._threads = [
             Thread(target=self._run, name=f"typedgator-task-{number}", daemon=True) for number in range(size)
         ]
-        self._running: set[Holding] = set()
+        self._running: set[Holding | Errand] = set()
 
     def start(self) -> None:
         """Starts the threads."""
         for thread in self._threads:
             thread.start()
 
-    def submit(self, work: Sequence[Holding | Callable[[], None]]) -> None:
-        """Attempts to run, or other calls that belong off the actors' threads, such as hooks."""
+    def submit(self, work: Sequence[Holding | Errand]) -> None:
+        """Attempts to run, and errands that belong off the actors' threads."""
         self._ready.extend(work)
         for _ in range(min(len(work), self.size - self._wake.qsize())):
             self._wake.put(True)
 
-    def withdraw(self, which: Callable[[Holding], bool] = lambda holding: True) -> list[Holding]:
+    def withdraw(self, which: Callable[[Holding], bool]) -> list[Holding]:
         """Takes back attempts that have not started."""
-        return _withdraw(self._ready, which)
+        return [
+            work for work in list(self._ready) if isinstance(work, Holding) and which(work) and self._took_back(work)
+        ]
+
+    def _took_back(self, holding: Holding) -> bool:
+        try:
+            self._ready.remove(holding)
+        except ValueError:  # it has started meanwhile
+            return False
+        return True
 
     def stop_one(self, holding: Holding) -> None:
         """A thread cannot be stopped: the task sees `current_job().should_stop`."""
+        holding.stopped = True
         holding.attempt.job.stop()
 
     @property
     def load(self) -> int:
-        """Attempts running or waiting here."""
+        """What is running or waiting here."""
         return len(self._running) + len(self._ready)
 
-    def stop(self, wait_seconds: float) -> None:
-        """Lets idle threads end. One that still runs a task is left behind; it is a daemon and ends with the process."""
+    def stop(self, wait_seconds: float) -> int:
+        """Lets the threads finish their errands and end. How many errands were left undone.
+
+        A thread that still runs a task after `wait_seconds` is left behind; it is a daemon and ends with the process.
+        """
         for _ in self._threads:
             self._wake.put(False)
+        deadline = time.monotonic() + wait_seconds
         for thread in self._threads:
-            thread.join(wait_seconds)
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return len(self._ready)
 
     def _run(self) -> None:
         ready, running, told, middleware = self._ready, self._running, self._told, self._middleware
@@ -86,15 +105,18 @@ class ThreadExecutor:
                 if not self._wake.get():
                     return
                 continue
+            running.add(work)
             if not isinstance(work, Holding):
                 work()
-                continue
-            running.add(work)
-            told.starting(work)
-            ending = call(work.attempt, middleware)
-            running.discard(work)
-            told.ended(work, ending)
-            del work, ending  # an idle thread must not keep a task's result alive
+                running.discard(work)
+            elif told.starting(work):
+                ending = call(work.attempt, middleware)
+                running.discard(work)  # before it is told: the claimer asks for the load at once
+                told.ended(work, ending)
+                del ending
+            else:
+                running.discard(work)
+            del work  # an idle thread must not keep a task's result alive
 
 
 class LoopExecutor:
@@ -109,20 +131,27 @@ class LoopExecutor:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
 
-    def start(self) -> None:
-        """Nothing yet: the loop starts with the first attempt, so that a worker of sync tasks never pays for it."""
-
     def submit(self, work: Sequence[Holding]) -> None:
-        """Attempts to run, in order."""
+        """Attempts to run, in order. The first ones start the loop: a worker of sync tasks never pays for it."""
         self._ready.extend(work)
         self._started().call_soon_threadsafe(self._fill)
 
-    def withdraw(self, which: Callable[[Holding], bool] = lambda holding: True) -> list[Holding]:
+    def withdraw(self, which: Callable[[Holding], bool]) -> list[Holding]:
         """Takes back attempts that have not started."""
-        return _withdraw(self._ready, which)
+        return [holding for holding in list(self._ready) if which(holding) and self._took_back(holding)]
+
+    def _took_back(self, holding: Holding) -> bool:
+        try:
+            self._ready.remove(holding)
+        except ValueError:  # it has started meanwhile
+            return False
+        return True
 
     def stop_one(self, holding: Holding) -> None:
-        """Cancels the attempt at its next await."""
+        """Cancels the attempt at its next await; once, so that it can clean up in peace."""
+        if holding.stopped:
+            return
+        holding.stopped = True
         holding.attempt.job.stop()
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._cancel, holding.token)
@@ -132,11 +161,11 @@ class LoopExecutor:
         """Attempts running or waiting here."""
         return len(self._tasks) + len(self._ready)
 
-    def stop(self, wait_seconds: float) -> None:
-        """Ends the loop; what still runs on it is left where it stands."""
+    def stop(self) -> None:
+        """Ends the loop. What still runs on it is cancelled; one that does not listen is left where it stands."""
         if self._loop is not None and self._thread is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(wait_seconds)
+            self._thread.join(2 * LAST_SECONDS)
 
     def _started(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
@@ -150,36 +179,53 @@ class LoopExecutor:
         try:
             loop.run_forever()
         finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(_wind_up())
             loop.close()
 
     def _fill(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._ready and len(self._tasks) < self.size:
             try:
                 holding = self._ready.popleft()
             except IndexError:  # withdrawn meanwhile
                 return
-            self._tasks[holding.token] = asyncio.get_running_loop().create_task(self._attempt(holding))
+            self._tasks[holding.token] = loop.create_task(self._attempt(holding))
 
     def _cancel(self, token: int) -> None:
         task = self._tasks.get(token)
         if task is not None:
-            task.cancel()
+            # Soon, not now: a task that is cancelled before its first step never runs, and would never tell its end.
+            asyncio.get_running_loop().call_soon(task.cancel)
 
     async def _attempt(self, holding: Holding) -> None:
-        ending: Ending
+        ending: Ending | None = None
         try:
             if holding.attempt.policy.on_start is None:
-                self._told.starting(holding)
+                ours = self._told.starting(holding)
             else:  # a hook may block
-                await asyncio.to_thread(self._told.starting, holding)
-            ending = await acall(holding.attempt, self._middleware)
-        except asyncio.CancelledError:
-            ending = Stopped(canceled=holding.canceled)
+                ours = await asyncio.to_thread(self._told.starting, holding)
+            if ours:
+                ending = (
+                    Stopped(holding.canceled) if holding.stopped else await acall(holding.attempt, self._middleware)
+                )
+        except asyncio.CancelledError as error:
+            # A task that cancels itself has ended by its own doing. Released, it would run again for ever.
+            ending = Stopped(holding.canceled) if holding.stopped else Raised(error)
         self._tasks.pop(holding.token, None)
-        self._told.ended(holding, ending)
+        if ending is not None:
+            self._told.ended(holding, ending)
         if self._ready:
             self._fill()
+
+
+async def _wind_up() -> None:
+    """What tasks left on the loop is cancelled, heard out and let go of."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=LAST_SECONDS)
+    await asyncio.get_running_loop().shutdown_asyncgens()
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
@@ -188,17 +234,3 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
-
-
-def _withdraw(
-    ready: "deque[Holding] | deque[Holding | Callable[[], None]]", which: Callable[[Holding], bool]
-) -> list[Holding]:
-    found: list[Holding] = []
-    for work in list(ready):
-        if isinstance(work, Holding) and which(work):
-            try:
-                ready.remove(work)
-            except ValueError:  # it has started meanwhile
-                continue
-            found.append(work)
-    return found

@@ -1,11 +1,16 @@
-"""The janitor: calls `maintain` now and then. Every worker has one; none of them is in charge."""
+"""The janitor: calls `maintain` now and then, and has held jobs tried again that this worker may be able to run.
+
+Every worker has one; none of them is in charge.
+"""
 
 import logging
 import random
+import time
+from collections.abc import Callable
 from threading import Event, Thread
 from typing import Final
 
-from typedgator.backends.contract import Backend
+from typedgator.backends.contract import Backend, HeldKind, Holding
 from typedgator.errors import BackendUnavailable
 
 __all__ = ["Janitor"]
@@ -13,14 +18,20 @@ __all__ = ["Janitor"]
 logger: Final = logging.getLogger("typedgator")
 
 EVERY_SECONDS: Final = 2.0
+RELEASE_SECONDS: Final = 15.0
 LIMIT: Final = 256
 
 
 class Janitor:
-    """Bounded upkeep from a thread of its own, at an interval with jitter, so that many workers do not come at once."""
+    """Bounded upkeep from a thread of its own, at an interval with jitter, so that many workers do not come at once.
 
-    def __init__(self, backend: Backend) -> None:
+    `fits` says whether this worker may be able to run jobs of a kind.
+    """
+
+    def __init__(self, backend: Backend, *, fits: Callable[[HeldKind], bool]) -> None:
         self._backend = backend
+        self._fits = fits
+        self._released_at = time.monotonic()
         self._stopping = Event()
         self._thread: Final = Thread(target=self._run, name="typedgator-janitor", daemon=True)
 
@@ -35,12 +46,27 @@ class Janitor:
 
     def tick(self) -> None:
         """One round: until nothing more is to be done, or we are asked to stop."""
+        try:
+            # In a rolling deploy, a worker of the last release may hold a job after this one has started.
+            if time.monotonic() - self._released_at >= RELEASE_SECONDS:
+                self.release_held()
+            self._maintain()
+        except BackendUnavailable as error:
+            logger.warning("upkeep was not possible, and is tried again: %s", error)
+
+    def release_held(self) -> None:
+        """Held jobs of fitting kinds wait again. Raises BackendUnavailable."""
+        self._released_at = time.monotonic()
+        if not isinstance(self._backend, Holding) or not self._backend.can.holding:
+            return
+        fitting = [kind for kind in self._backend.held_kinds() if self._fits(kind)]
+        if fitting:
+            released = self._backend.release_held(fitting)
+            logger.info("%d held jobs wait again: this worker may be able to run them", released)
+
+    def _maintain(self) -> None:
         while not self._stopping.is_set():
-            try:
-                upkeep = self._backend.maintain(limit=LIMIT)
-            except BackendUnavailable as error:
-                logger.warning("upkeep was not possible, and is tried again: %s", error)
-                return
+            upkeep = self._backend.maintain(limit=LIMIT)
             if upkeep.reclaimed or upkeep.failed:
                 logger.warning(
                     "%d jobs of lapsed workers wait again, %d failed for good", upkeep.reclaimed, upkeep.failed

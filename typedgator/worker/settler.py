@@ -1,7 +1,7 @@
 """The settler: gathers settlements for two milliseconds or a full batch, writes them, and tells what was written.
 
-On a transport error it repeats until the lease has lapsed, then drops: the jobs are no longer ours. Repeating is safe, because a
-settlement spends its token.
+On a transport error it tries again until there is an answer: repeating is safe, because a settlement spends its token,
+and giving up would not be, because the jobs stay ours for as long as the lease is kept.
 """
 
 import logging
@@ -11,9 +11,12 @@ from collections.abc import Callable, Sequence
 from threading import Event, Lock, Thread
 from typing import Final
 
+import msgspec
+
 from typedgator.backends.contract import Backend, Settled
 from typedgator.errors import BackendUnavailable
-from typedgator.wire.verdict import Settlement
+from typedgator.execution import unwritable
+from typedgator.wire.verdict import Released, Settlement
 from typedgator.worker.desk import Finished
 
 __all__ = ["Settler"]
@@ -28,19 +31,14 @@ RETRY_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 class Settler:
     """`add` is called by executors; the claimer may `take` a batch along instead, and reports it with `written`.
 
-    `busy` says whether anything still runs: when nothing does, a settlement leaves at once.
+    `busy` says whether anything still runs: when nothing does, a settlement leaves at once. `after` is told each
+    answer, and never raises.
     """
 
     def __init__(
-        self,
-        backend: Backend,
-        *,
-        lease_ms: int,
-        busy: Callable[[], bool],
-        after: Callable[[Finished, Settled], None],
+        self, backend: Backend, *, busy: Callable[[], bool], after: Callable[[Finished, Settled], None]
     ) -> None:
         self._backend = backend
-        self._lease = lease_ms / 1000
         self._busy = busy
         self._after = after
         self._buffer: deque[Finished] = deque()
@@ -48,9 +46,13 @@ class Settler:
         self._enough = Event()
         self._counting = Lock()
         self._stopping = Event()
+        self._size = FULL
+        self._failures = 0
         self._thread: Final = Thread(target=self._run, name="typedgator-settler", daemon=True)
-        self.on_the_way = 0
-        """Settlements taken from the buffer whose answer is not in yet."""
+        self.settled = 0
+        """Settlements that were answered."""
+        self.unstarted = 0
+        """Those among them whose attempt did not run to an end."""
 
     def start(self) -> None:
         """Starts the thread."""
@@ -65,81 +67,87 @@ class Settler:
         if (waiting >= FULL or not self._busy()) and not self._enough.is_set():
             self._enough.set()
 
-    def take(self) -> list[Finished]:
-        """Up to FULL settlements that the caller will write, and report with `written`."""
+    def take(self, limit: int = FULL) -> list[Finished]:
+        """Up to `limit` settlements that the caller will write, and report with `written` or `put_back`."""
         batch: list[Finished] = []
-        while len(batch) < FULL:
+        while len(batch) < limit:
             try:
                 batch.append(self._buffer.popleft())
             except IndexError:
                 break
-        self._count(len(batch))
         return batch
 
     def put_back(self, batch: Sequence[Finished]) -> None:
-        """They could not be written; they are next."""
+        """The caller could not write them: they are next."""
         self._buffer.extendleft(reversed(batch))
-        self._count(-len(batch))
         self._some.set()
 
     def written(self, batch: Sequence[Finished], answers: Sequence[Settled]) -> None:
         """Tells what became of each."""
         for finished, answer in zip(batch, answers, strict=True):
             self._after(finished, answer)
-        self._count(-len(batch))
-
-    def _count(self, change: int) -> None:
-        with self._counting:
-            self.on_the_way += change
-
-    @property
-    def idle(self) -> bool:
-        """Whether everything is written."""
-        return not self._buffer and not self.on_the_way
+        with self._counting:  # last: whoever sees them counted may rely on all that follows from them
+            self.unstarted += sum(finished.ending is None for finished in batch)
+            self.settled += len(batch)
 
     def tick(self) -> None:
-        """Writes one batch, repeating it for as long as the lease may last."""
-        batch = self.take()
+        """Writes one batch, or waits a little before the next try."""
+        batch = self.take(self._size)
         if not batch:
             return
-        self.written(batch, self._answers(batch))
-
-    def _answers(self, batch: Sequence[Finished]) -> list[Settled]:
-        deadline, tries = time.monotonic() + self._lease, 0
-        while True:
-            try:
-                return settle_each(self._backend, batch)
-            except BackendUnavailable as error:
-                wait = RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)]
-                tries += 1
-                if time.monotonic() + wait >= deadline:
-                    logger.error(
-                        "%d settlements were not written within the lease; the jobs run again: %s", len(batch), error
-                    )
-                    return [Settled.LOST] * len(batch)
-                logger.warning("settlements could not be written, next try in %.2f s: %s", wait, error)
-                self._stopping.wait(wait)
-            except Exception:
-                # One of them cannot be written; the others must not suffer.
-                return [answer for finished in batch for answer in self._alone(finished)]
-
-    def _alone(self, finished: Finished) -> list[Settled]:
         try:
-            return settle_each(self._backend, [finished])
+            answers = settle_each(self._backend, batch)
+        except BackendUnavailable as error:
+            self._put_off(batch, error)
         except Exception:
-            logger.exception(
-                "a settlement could not be written; its job stays with this worker until it stops, then runs again"
-            )
-            return [Settled.LOST]
+            # One of them cannot be written; the others must not suffer.
+            for finished in batch:
+                self._write_alone(finished)
+        else:
+            self._size, self._failures = min(FULL, 2 * self._size), 0
+            self.written(batch, answers)
 
-    def stop(self) -> None:
-        """Writes what is left, then ends."""
+    def _put_off(self, batch: Sequence[Finished], error: BackendUnavailable) -> None:
+        # To the end of the line, and fewer next time: should one of them be the trouble, the others pass it by.
+        self._buffer.extend(batch)
+        self._size = max(1, len(batch) // 2)
+        wait = RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)]
+        self._failures += 1
+        logger.warning("%d settlements could not be written, next try in %.2f s: %s", len(batch), wait, error)
+        if self._stopping.is_set():
+            time.sleep(wait)
+        else:
+            self._stopping.wait(wait)
+
+    def _write_alone(self, finished: Finished) -> None:
+        try:
+            answers = settle_each(self._backend, [finished])
+        except BackendUnavailable as error:
+            self._put_off([finished], error)
+        except Exception as error:
+            if finished.is_second or isinstance(finished.settlement.verdict, Released):
+                logger.exception("a settlement could not be written: its job is ours until this worker stops")
+                self.written([finished], [Settled.LOST])
+            else:
+                logger.exception("what an attempt ended as could not be written; it is written as failed")
+                second = unwritable(finished.settlement, error)
+                self._buffer.append(msgspec.structs.replace(finished, settlement=second, is_second=True))
+        else:
+            self.written([finished], answers)
+
+    def stop(self, patience_seconds: float) -> None:
+        """Writes what is left, for at most `patience_seconds` where the backend does not answer, then ends."""
         self._stopping.set()
         self._some.set()
         self._enough.set()
         self._thread.join()
-        while self._buffer:
+        deadline = time.monotonic() + patience_seconds
+        while self._buffer and time.monotonic() < deadline:
             self.tick()
+        if self._buffer:
+            logger.error("%d settlements were not written before the end: their jobs run again", len(self._buffer))
+            left = self.take(len(self._buffer))
+            self.written(left, [Settled.LOST] * len(left))
 
     def _run(self) -> None:
         while not self._stopping.is_set():
