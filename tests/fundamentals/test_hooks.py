@@ -209,7 +209,7 @@ def outside(job: Job[object], result: object) -> None:
     """Asks for the current job."""
     try:
         current_job()
-    except Exception as error:  # noqa: BLE001 - to see which
+    except Exception as error:
         heard.append((type(error).__name__,))
 
 
