@@ -2,6 +2,7 @@
 
 import pytest
 
+from typedgator.backends.contract import WorkerId
 from typedgator.errors import WorkerLapsed
 from typedgator.testing.contract.bench import LEASE_MS, Bench, Given, job, named, numbers, requires
 from typedgator.wire.states import JobState
@@ -189,7 +190,7 @@ class Claiming(Given):
         assert len(set(ids)) == 20
 
     def test_who_left_is_over(self, bench: Bench) -> None:
-        """After `leave` an identity claims nothing, and leaving again does nothing."""
+        """After `leave` an identity claims nothing, and leaving again does nothing; so with one that nobody knows."""
         bench.accept(job(1))
         hand = bench.hand()
         hand.leave()
@@ -198,3 +199,7 @@ class Claiming(Given):
         with pytest.raises(WorkerLapsed):
             hand.claim()
         assert hand.beat().lapsed
+        bench.backend.leave(WorkerId("nobody"))
+        assert bench.backend.beat(WorkerId("nobody"), []).lapsed
+        with pytest.raises(WorkerLapsed):
+            bench.backend.claim(WorkerId("nobody"), limit=1, wait_ms=0, seen=0)

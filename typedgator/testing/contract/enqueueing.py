@@ -3,7 +3,7 @@
 import pytest
 
 from typedgator.backends.contract import ATOMIC_BATCH, CancelAnswer, Receipt, ReceiptStatus
-from typedgator.errors import UnknownDependency
+from typedgator.errors import UnknownDependency, Unsupported
 from typedgator.testing.contract.bench import KEY, Bench, Given, job, named, numbers, requires
 from typedgator.wire.frame import MAX_FRAME_BYTES, FrameFlags, open_frame
 from typedgator.wire.ids import JobId
@@ -229,6 +229,17 @@ class Enqueueing(Given):
         bench.clock.advance(1)
 
         assert numbers(hand.claim()) == [1]
+
+    def test_the_longest_delay_is_kept_and_a_longer_one_refused(self, bench: Bench) -> None:
+        """Up to `max_delay_ms`, a year when there is none; what is longer is refused with Unsupported."""
+        longest_ms = bench.backend.can.max_delay_ms
+        bench.accept(job(1, delay_ms=longest_ms or 365 * 24 * 3_600_000))
+
+        if longest_ms is not None:
+            with pytest.raises(Unsupported):
+                bench.add(job(2, delay_ms=longest_ms + 1))
+        bench.clock.advance(longest_ms or 365 * 24 * 3_600_000)
+        assert numbers(bench.hand().claim()) == [1]
 
     @requires("inspect")
     def test_a_scheduled_job_says_when_it_is_due(self, bench: Bench) -> None:

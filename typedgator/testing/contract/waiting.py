@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from queue import Queue
 from threading import Barrier, Event
 from time import monotonic
@@ -9,14 +10,15 @@ from typing import TypeVar
 
 import pytest
 
-from typedgator.backends.contract import Backend, Claimed, JobRecord, ReceiptStatus, Results, Settled
-from typedgator.testing.contract.bench import Given, Hand, job, named, numbers, requires
+from typedgator.backends.contract import Backend, CancelAnswer, Claimed, JobRecord, ReceiptStatus, Results, Settled
+from typedgator.testing.contract.bench import Bench, Given, Hand, job, named, numbers, requires
 from typedgator.wire.states import JobState
-from typedgator.wire.verdict import Released, RetryIn, Succeeded
+from typedgator.wire.verdict import Failed, Released, RetryIn, Succeeded
 
 __all__ = ["Waiting"]
 
 T = TypeVar("T")
+U = TypeVar("U")
 SOON_S = 10
 """How long a test waits at most for what should happen at once."""
 
@@ -196,6 +198,61 @@ class Waiting(Given):
         assert [status for status, _ in receipts].count(ReceiptStatus.NEW) == 1
         assert len({holder for _, holder in receipts}) == 1
 
+    def test_of_two_ends_of_one_attempt_one_is_written(self, live: Backend) -> None:
+        """Two settlements of different kinds at the same moment: one is WRITTEN and stays, the other is LOST."""
+        live.enqueue([job(number) for number in range(50)])
+        hand = Hand(live, ["all"], 60_000)
+        for claimed in hand.claim(50):
+            start = Barrier(2)
+            answers = _at_once(
+                start, partial(hand.settle, claimed, Succeeded()), partial(hand.settle, claimed, Failed(b"e"))
+            )
+
+            assert sorted(answer.value for answer in answers) == ["lost", "written"]
+            if isinstance(live, Results):
+                record = live.outcome(claimed.job_id, wait_ms=0)
+                assert record is not None
+                assert record.state == ("success" if answers[0] is Settled.WRITTEN else "failed")
+
+    @requires("cancel", "results")
+    def test_a_wish_to_cancel_and_an_end_at_the_same_moment(self, live: Backend) -> None:
+        """Whoever is first: a success stays one, and TOO_LATE or REQUESTED was said; a retry ends canceled."""
+        assert isinstance(live, Results)
+        live.enqueue([job(number) for number in range(50)])
+        hand = Hand(live, ["all"], 60_000)
+        for claimed in hand.claim(50):
+            verdict = Succeeded() if numbers([claimed])[0] % 2 else RetryIn(60_000)
+            start = Barrier(2)
+            written, said = _at_once(
+                start, partial(hand.settle, claimed, verdict), partial(live.cancel, claimed.job_id)
+            )
+
+            record = live.outcome(claimed.job_id, wait_ms=0)
+            assert record is not None
+            assert written is Settled.WRITTEN
+            if isinstance(verdict, Succeeded):
+                assert record.state is JobState.SUCCESS
+                assert said in (CancelAnswer.REQUESTED, CancelAnswer.TOO_LATE)
+            else:
+                assert record.state is JobState.CANCELED
+                assert said in (CancelAnswer.REQUESTED, CancelAnswer.DONE)
+
+    def test_upkeep_by_many_at_once_is_done_once(self, bench: Bench) -> None:
+        """`maintain` is safe from every worker at once: each due job is promoted by one of them."""
+        bench.accept(*(job(number, delay_ms=1) for number in range(200)))
+        bench.clock.advance(1)
+        start = Barrier(4)
+
+        def upkeep() -> int:
+            start.wait(SOON_S)
+            return sum(bench.backend.maintain(limit=10).promoted for _ in range(25))
+
+        with ThreadPoolExecutor(4) as pool:
+            promoted = [future.result(SOON_S) for future in [pool.submit(upkeep) for _ in range(4)]]
+
+        assert sum(promoted) == 200
+        assert sorted(numbers(bench.hand().claim(500))) == list(range(200))
+
 
 def _within(call: Callable[[], T]) -> T:
     """The answer of a call that must not take its whole wait."""
@@ -212,6 +269,20 @@ def _while_waiting(hand: Hand, deed: Callable[[], object]) -> list[Claimed]:
         _let_others_wait(hand.backend)
         deed()
         return waiting.result(SOON_S)
+
+
+def _at_once(start: Barrier, one: Callable[[], T], other: Callable[[], U]) -> tuple[T, U]:
+    """The answers of two calls that begin at the same moment."""
+
+    def first() -> T:
+        start.wait(SOON_S)
+        return one()
+
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(first)
+        start.wait(SOON_S)
+        answer = other()
+        return asked.result(SOON_S), answer
 
 
 def _let_others_wait(backend: Backend) -> None:
