@@ -90,6 +90,8 @@ class SqliteBackend:
     def close(self) -> None:
         """Closes all connections, each when its thread has finished with it."""
         self.storage.connections.close()
+        # Whoever removes the file and opens again finds other numbers.
+        self.storage.queues = {}
 
     # The core
 

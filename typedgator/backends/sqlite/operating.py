@@ -54,14 +54,17 @@ def purge(tx: Transaction, state: JobState, queue: str | None, limit: int) -> in
         raise ConfigurationError(
             f"jobs in state {state} cannot be purged: choose one of {', '.join(sorted(PURGEABLE))}"
         )
-    found = [by_seq(tx, seq) for seq, _ in list(pick(tx.db, tx.ns, state, queue, None, limit))]
-    for job in found:
+    purged = 0
+    for seq, _ in list(pick(tx.db, tx.ns, state, queue, None, limit)):
+        job = by_seq(tx, seq)
+        if STATES[job.state] is not state:
+            continue  # a dependent of one that was purged just now
         if state is JobState.FAILED:
             bury(tx, job)
-        # One before it may have been its parent.
-        elif by_seq(tx, job.seq).state == job.state:
-            finish(tx, by_seq(tx, job.seq), JobState.CANCELED, reason="purged")
-    return len(found)
+        else:
+            finish(tx, job, JobState.CANCELED, reason="purged")
+        purged += 1
+    return purged
 
 
 def pause(tx: Transaction, queue: str, *, paused: bool) -> None:
