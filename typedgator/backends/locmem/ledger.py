@@ -43,6 +43,8 @@ from typedgator.wire.verdict import (
 __all__ = ["Ledger"]
 
 CALLERS_ID_MS: Final = 24 * 3_600_000
+_CALLERS_ID: Final = int(FrameFlags.CALLERS_ID)
+_RESULT_WANTED: Final = int(FrameFlags.RESULT_WANTED)
 _UNSUCCESSFUL: Final = (JobState.FAILED, JobState.CANCELED)
 
 
@@ -387,19 +389,22 @@ class Ledger:
 
 
 def _new(frame: Frame, now: int) -> Job:
-    least_ms = KEPT_ID_MS
-    if frame.flags & FrameFlags.RESULT_WANTED:
-        least_ms = KEPT_RESULT_MS
-    if frame.flags & FrameFlags.CALLERS_ID:
-        least_ms = CALLERS_ID_MS
     return Job(
         id=frame.job_id,
         frame=pack_frame(frame, now),
         queue=frame.queue,
         priority=frame.priority,
         crash_budget=frame.crash_budget,
-        least_ms=least_ms,
+        least_ms=_least_ms(int(frame.flags)),
         unique=frame.unique,
         due_ms=now + frame.delay_ms if frame.delay_ms else None,
         expires_ms=None if frame.expires_in_ms is None else now + frame.expires_in_ms,
     )
+
+
+def _least_ms(flags: int) -> int:
+    """How long the end of a job with these flags is known at least."""
+    # Plain integers: an enum's own `&` would cost more than all else that accepting a job does here.
+    if flags & _CALLERS_ID:
+        return CALLERS_ID_MS
+    return KEPT_RESULT_MS if flags & _RESULT_WANTED else KEPT_ID_MS
