@@ -1,7 +1,7 @@
 """Durations and instants as users write them, in milliseconds; what cannot mean anything is refused by name."""
 
 import math
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from typedgator.errors import ConfigurationError
@@ -10,6 +10,9 @@ __all__ = ["MAX_DELAY_MS", "instant_ms", "to_ms"]
 
 MAX_DELAY_MS: Final = 366 * 24 * 3_600_000
 """A year: nothing is put off longer."""
+_HUGE: Final = 10**30  # an int may be too large even for repr()
+_MICROSECOND: Final = timedelta(microseconds=1)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_ms(duration: object, name: str, *, least: int = 0, most: int = MAX_DELAY_MS) -> int:
@@ -18,14 +21,18 @@ def to_ms(duration: object, name: str, *, least: int = 0, most: int = MAX_DELAY_
     Raises ConfigurationError naming `name` when it is neither, not finite, or outside `least` .. `most` milliseconds.
     """
     if isinstance(duration, timedelta):
-        seconds = duration.total_seconds()
-    elif isinstance(duration, (int, float)) and not isinstance(duration, bool) and math.isfinite(duration):
-        seconds = float(duration)
+        us = duration // _MICROSECOND
+    elif isinstance(duration, float) and math.isfinite(duration):
+        # As near as a float can tell; but what is not nothing stays so.
+        us = round(duration * 1e6) or (duration > 0)
+    elif isinstance(duration, int) and not isinstance(duration, bool):
+        us = duration * 1_000_000
     else:
         raise ConfigurationError(f"{name} must be seconds (int or float) or a timedelta, got {duration!r}")
-    if not least <= seconds * 1000 <= most:
-        raise ConfigurationError(f"{name} must be between {least / 1000:g} s and {most / 1000:g} s, got {duration!r}")
-    return math.ceil(round(seconds * 1000, 6))
+    if not least * 1000 <= us <= most * 1000:
+        got = repr(duration) if abs(us) < _HUGE else "much more or less"
+        raise ConfigurationError(f"{name} must be between {least / 1000:g} s and {most / 1000:g} s, got {got}")
+    return -(-us // 1000)
 
 
 def instant_ms(instant: object, name: str) -> int:
@@ -38,6 +45,6 @@ def instant_ms(instant: object, name: str) -> int:
             "use datetime.now(timezone.utc) or give tzinfo="
         )
     try:
-        return math.ceil(round(instant.timestamp() * 1000, 3))
-    except (OverflowError, ValueError) as error:
+        return -((_EPOCH - instant) // _MICROSECOND // 1000)
+    except OverflowError as error:
         raise ConfigurationError(f"{name} is out of range: {instant!r}") from error

@@ -205,7 +205,7 @@ def _keep_result_ms(keep: object) -> int | None:
 def _parents(ids: tuple[str, ...]) -> tuple[JobId, ...]:
     if not isinstance(ids, tuple) or len(ids) > MAX_PARENTS:
         raise ConfigurationError(f"depends_on takes at most {MAX_PARENTS} jobs or job ids, got {ids!r:.200}")
-    return tuple(dict.fromkeys(parse_id(_text(parent, "depends_on")) for parent in ids))
+    return tuple(dict.fromkeys(parse_id(_text(parent, "depends_on"), "depends_on:") for parent in ids))
 
 
 def _headers(headers: Mapping[str, str]) -> Mapping[str, str]:

@@ -41,12 +41,13 @@ class RetryPolicy(msgspec.Struct, frozen=True):
         checked_retries(self.retries)
         to_ms(self.backoff, "backoff", most=MAX_BACKOFF_MS)
         to_ms(self.cap, "cap", most=MAX_BACKOFF_MS)
-        if not 1.0 <= self.factor <= 100.0:
+        if isinstance(self.factor, bool) or not isinstance(self.factor, (int, float)) or not 1 <= self.factor <= 100:
             raise ConfigurationError(f"factor must be between 1 and 100, got {self.factor!r}")
+        if not isinstance(self.jitter, bool):
+            raise ConfigurationError(f"jitter must be True or False, got {self.jitter!r}")
         for option, classes in (("on", self.on), ("never", self.never)):
-            for found in classes:
-                if not (isinstance(found, type) and issubclass(found, BaseException)):
-                    raise ConfigurationError(f"RetryPolicy({option}=) takes exception classes, got {found!r}")
+            if not isinstance(classes, tuple) or not all(map(_is_exception, classes)):
+                raise ConfigurationError(f"{option} must be a tuple of exception classes, got {classes!r:.200}")
 
 
 def checked_retries(retries: object) -> int:
@@ -54,6 +55,10 @@ def checked_retries(retries: object) -> int:
     if isinstance(retries, bool) or not isinstance(retries, int) or not 0 <= retries <= MAX_RETRIES:
         raise ConfigurationError(f"retries must be a whole number from 0 to {MAX_RETRIES}, got {retries!r}")
     return retries
+
+
+def _is_exception(found: object) -> bool:
+    return isinstance(found, type) and issubclass(found, BaseException)
 
 
 def class_name(of: type) -> str:
@@ -66,7 +71,7 @@ def backoff_ms(policy: JobPolicy, retry: int, draw: float) -> int:
     try:
         longest = policy.backoff_base_ms * policy.backoff_factor ** (retry - 1)
     except OverflowError:
-        longest = policy.backoff_cap_ms
+        longest = policy.backoff_cap_ms if policy.backoff_base_ms else 0
     wait = min(longest, policy.backoff_cap_ms)
     return int(wait * draw) if policy.backoff_jitter else int(wait)
 

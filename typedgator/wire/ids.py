@@ -27,15 +27,15 @@ def new_id() -> JobId:
     return JobId(bytes(raw))
 
 
-def parse_id(text: str) -> JobId:
-    """The stored form of an id as people see it. Raises ConfigurationError when no job can bear it."""
+def parse_id(text: str, name: str = "job_id") -> JobId:
+    """The stored form of an id as people see it. Raises ConfigurationError, naming `name`, when no job can bear it."""
     if _OURS.fullmatch(text):
         raw = bytes.fromhex(text)
         if raw[8] >= 0x80:
             return JobId(raw)
     if not _CALLERS.fullmatch(text):
         raise ConfigurationError(
-            f"job_id {text!r} cannot be an id: use 1 to 128 of the characters A-Z a-z 0-9 _ . : - (no spaces)"
+            f"{name} {text!r} cannot be an id: use 1 to 128 of the characters A-Z a-z 0-9 _ . : - (no spaces)"
         )
     return JobId(text.encode("ascii"))
 

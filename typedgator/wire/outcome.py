@@ -9,8 +9,17 @@ import msgspec
 
 from typedgator.errors import PayloadMismatch
 
-__all__ = ["MAX_RESULT_BYTES", "MAX_TRACEBACK_BYTES", "ErrorRecord", "Outcome", "decode_outcome", "encode_outcome"]
+__all__ = [
+    "MAX_RESULT_BYTES",
+    "MAX_TRACEBACK_BYTES",
+    "OUTCOME_VERSION",
+    "ErrorRecord",
+    "Outcome",
+    "decode_outcome",
+    "encode_outcome",
+]
 
+OUTCOME_VERSION: Final = 1
 MAX_RESULT_BYTES: Final = 1 << 20
 MAX_TRACEBACK_BYTES: Final = 4096
 
@@ -26,7 +35,7 @@ class ErrorRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A result or an error. `result` is encoded by the task's result schema, whose fingerprint is `schema`."""
 
-    v: int = 1
+    v: int = OUTCOME_VERSION
     kind: Literal["result", "error"]
     result: msgspec.Raw = msgspec.Raw()
     error: ErrorRecord | None = None
@@ -48,6 +57,9 @@ def encode_outcome(outcome: Outcome) -> bytes:
 def decode_outcome(stored: bytes) -> Outcome:
     """Reads stored bytes back; the result stays encoded. Raises PayloadMismatch, and nothing else."""
     try:
-        return _decoder.decode(stored)
+        outcome = _decoder.decode(stored)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise PayloadMismatch(f"an outcome of {len(stored)} bytes cannot be read: {error}") from error
+    if outcome.v != OUTCOME_VERSION:
+        raise PayloadMismatch(f"an outcome of version {outcome.v} was written by a newer release")
+    return outcome
