@@ -45,7 +45,14 @@ __all__ = ["Ledger"]
 CALLERS_ID_MS: Final = 24 * 3_600_000
 _CALLERS_ID: Final = int(FrameFlags.CALLERS_ID)
 _RESULT_WANTED: Final = int(FrameFlags.RESULT_WANTED)
-_UNSUCCESSFUL: Final = (JobState.FAILED, JobState.CANCELED)
+# Looked up once: reading a member of an enum costs more than the step that asks for it.
+_WAITING: Final = JobState.WAITING
+_RUNNING: Final = JobState.RUNNING
+_SUCCESS: Final = JobState.SUCCESS
+_FAILED: Final = JobState.FAILED
+_CANCELED: Final = JobState.CANCELED
+_DELAYED: Final = (JobState.SCHEDULED, JobState.RETRYING)
+_UNSUCCESSFUL: Final = (_FAILED, _CANCELED)
 
 
 class Ledger:
@@ -124,11 +131,11 @@ class Ledger:
         self._may_expire(job)
         for parent_id in list(job.parents or ()):
             parent = self.jobs[parent_id]
-            if parent.state is JobState.SUCCESS:
+            if parent.state is _SUCCESS:
                 assert job.parents is not None
                 job.parents.discard(parent_id)
             elif parent.state in FINAL:
-                return self.end(job, JobState.CANCELED, now, reason="dependency")
+                return self.end(job, _CANCELED, now, reason="dependency")
             elif parent.children is None:
                 parent.children = [job.id]
             else:
@@ -154,7 +161,7 @@ class Ledger:
 
     def line_up(self, job: Job, *, returned: bool = False) -> None:
         """The last place in its queue, or among those that came back."""
-        self._move(job, JobState.WAITING)
+        self._move(job, _WAITING)
         job.due_ms = None
         line = self.lines.get(job.queue)
         if line is None:
@@ -170,27 +177,23 @@ class Ledger:
 
     def _take_out(self, job: Job) -> None:
         """Out of the one index that its state has it in."""
-        match job.state:
-            case JobState.RUNNING:
-                worker = self.workers.get(job.worker) if job.worker is not None else None
-                if worker is not None:
-                    del worker.running[job.token]
-                    if job.crashes:
-                        worker.suspects.discard(job.token)
-                        self.news = True
-                job.worker = job.progress = None
-            case JobState.WAITING:
-                self.lines[job.queue].drop(job)
-            case JobState.SCHEDULED | JobState.RETRYING:
-                self.due.drop(job.id)
-            case JobState.HELD:
-                self.held.drop(job.id)
-            case JobState.FAILED:
-                self.dead.pop(job.id, None)
-            case JobState.BLOCKED | JobState.SUCCESS | JobState.CANCELED:
-                pass
-            case _:
-                assert_never(job.state)
+        state = job.state
+        if state is _RUNNING:
+            worker = self.workers.get(job.worker) if job.worker is not None else None
+            if worker is not None:
+                del worker.running[job.token]
+                if job.crashes:
+                    worker.suspects.discard(job.token)
+                    self.news = True
+            job.worker = job.progress = None
+        elif state is _WAITING:
+            self.lines[job.queue].drop(job)
+        elif state in _DELAYED:
+            self.due.drop(job.id)
+        elif state is JobState.HELD:
+            self.held.drop(job.id)
+        elif state is _FAILED:
+            self.dead.pop(job.id, None)
 
     def end(self, job: Job, state: JobState, now: int, *, reason: str = "", keep_ms: int = KEPT_ID_MS) -> None:
         """A final state: the unique key is free, the children are free or canceled, and theirs, the memory begins."""
@@ -198,7 +201,7 @@ class Ledger:
         children, job.children = job.children, None
         if not children:
             return
-        if state is JobState.SUCCESS:
+        if state is _SUCCESS:
             for child in self._blocked(job.id, children):
                 assert child.parents is not None
                 child.parents.discard(job.id)
@@ -209,7 +212,7 @@ class Ledger:
         doomed = [(job.id, children)]
         while doomed:
             for child in self._blocked(*doomed.pop()):
-                self._close(child, JobState.CANCELED, now, "dependency", KEPT_ID_MS)
+                self._close(child, _CANCELED, now, "dependency", KEPT_ID_MS)
                 if child.children:
                     doomed.append((child.id, child.children))
                     child.children = None
@@ -231,7 +234,7 @@ class Ledger:
             self.expiring.drop(job.id)
         if job.unique is not None and self.unique.get(job.unique) == job.id:
             del self.unique[job.unique]
-        if state is JobState.FAILED:
+        if state is _FAILED:
             self.dead[job.id] = None
             if len(self.dead) > DEAD_LETTERS:
                 self.dropped += 1
@@ -263,7 +266,7 @@ class Ledger:
     def start(self, job: Job, worker: Worker, now: int) -> Claimed:
         """The job is the worker's, under a token greater than every one before, also those of an earlier process."""
         self._take_out(job)
-        self._move(job, JobState.RUNNING)
+        self._move(job, _RUNNING)
         job.due_ms = None
         if job.expires_ms is not None:
             self.expiring.drop(job.id)
@@ -284,7 +287,7 @@ class Ledger:
                 if job is None:
                     break
                 if job.expires_ms is not None and job.expires_ms <= now:
-                    self.end(job, JobState.CANCELED, now, reason="expired")
+                    self.end(job, _CANCELED, now, reason="expired")
                     continue
                 if job.crashes and claimed:
                     return claimed
@@ -305,7 +308,7 @@ class Ledger:
     def come_back(self, job: Job, now: int) -> None:
         """Unfinished, from a worker's hands to the front of its queue."""
         if job.cancel_requested:
-            return self.end(job, JobState.CANCELED, now, reason="canceled")
+            return self.end(job, _CANCELED, now, reason="canceled")
         self._take_out(job)
         self._may_expire(job)
         return self.line_up(job, returned=True)
@@ -316,20 +319,20 @@ class Ledger:
         verdict = settlement.verdict
         if job is None:
             return Settled.LOST
-        if job.state is not JobState.RUNNING or job.token != settlement.token or job.worker != worker:
+        if job.state is not _RUNNING or job.token != settlement.token or job.worker != worker:
             return Settled.WRITTEN if job.spent_as(settlement.token) == verdict.kind else Settled.LOST
         job.kind, job.settled_ms = verdict.kind, now
         match verdict:
             case Succeeded():
                 job.outcome = verdict.outcome
-                self.end(job, JobState.SUCCESS, now, keep_ms=verdict.keep_ms)
+                self.end(job, _SUCCESS, now, keep_ms=verdict.keep_ms)
             case Failed():
                 job.outcome = verdict.outcome
-                self.end(job, JobState.FAILED, now)
+                self.end(job, _FAILED, now)
             case Canceled():
-                self.end(job, JobState.CANCELED, now, reason=verdict.reason)
+                self.end(job, _CANCELED, now, reason=verdict.reason)
             case _ if job.cancel_requested:
-                self.end(job, JobState.CANCELED, now, reason="canceled")
+                self.end(job, _CANCELED, now, reason="canceled")
             case RetryIn():
                 job.outcome = verdict.outcome
                 self._again(job, now + verdict.delay_ms)
