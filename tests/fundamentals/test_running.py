@@ -173,7 +173,7 @@ def signalling(request: pytest.FixtureRequest) -> Callable[[str], object]:
 def test_retry_names_its_delay(
     gator: Gator, face: Face, clock: FakeClock, work: Work, signalling: Callable[[str], None]
 ) -> None:
-    """`raise Retry(reason, delay=60)`: not a second sooner; it counts as a retry, then the job fails for that reason."""
+    """`raise Retry(reason, delay=60)`: not a second sooner; it counts as a retry; then the job fails for it."""
     job = face.opts_task(gator.options(retries=1, backoff=0), gator.register(signalling), "retry")
     assert work() == 1
     clock.advance(59_999)
