@@ -126,6 +126,15 @@ def test_several_processes_share_a_queue_and_stop_together(project: Project) -> 
     assert states(project, *jobs) == ["success", "success"]
 
 
+def test_several_processes_end_a_burst_together(project: Project) -> None:
+    """Each ends when nothing is due; then so does the supervisor, with exit code 0."""
+    project.python("gator.task_many(double, [(n,) for n in range(50)])")
+    done = project.command("worker", "app", "--processes", "2", "--burst")
+    assert done.returncode == 0
+    assert done.stderr.count("has finished") == 2
+    assert project.python("print(len(gator.queue()))") == "0"
+
+
 def test_a_worker_that_dies_is_started_again(project: Project) -> None:
     """How it died is logged; the jobs that it held run when its lease ends."""
     worker = project.start("worker", "app", "--processes", "2", "--concurrency", "1", "--lease", "5")

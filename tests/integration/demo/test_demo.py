@@ -97,6 +97,30 @@ def test_an_empty_folder_is_a_demo_too_and_keep_keeps(tmp_path: Path) -> None:
     assert "SyntaxError: invalid syntax (broken.py, line 1)" in listed.stdout
 
 
+@pytest.mark.timeout(PATIENCE + 20)
+def test_totals_that_differ_are_named_and_make_the_exit_code_1(tmp_path: Path) -> None:
+    """Here somebody writes to a file after the workers have read it."""
+    folder = tmp_path / "changing"
+    folder.mkdir()
+    (folder / "log.txt").write_text("one\n")
+    (folder / "other.txt").write_text("other\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "typedgator", "demo", str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if re.search(r"All \d+ jobs are done", line):
+            break
+
+    (folder / "log.txt").write_text("one\ntwo\n")
+    said, _ = process.communicate(timeout=PATIENCE)
+
+    assert process.returncode == 1
+    assert "The totals differ in size, lines, digest:" in said
+    assert "log.txt: the workers Weight(size=4, lines=1" in said
+    assert "other.txt" not in said
+
+
 @pytest.mark.parametrize(("name", "said"), [("nope", "does not exist"), ("file", "is a file, not a folder")])
 def test_a_path_that_is_no_folder_is_refused_in_one_line(tmp_path: Path, name: str, said: str) -> None:
     """Exit code 2, and nothing was started."""

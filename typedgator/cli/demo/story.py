@@ -126,9 +126,9 @@ class Story:
         heir = self._hands[0].name
         self._screen.say(f"Interrupted: {len(interrupted)} jobs. Recovered: {recovered}, {again} at a further attempt.")
         self._screen.say(
-            f"Their lease of {LEASE_SECONDS} s ran out {free - killed:.1f} s after the kill: worker {heir}"
+            f"They were free again {free - killed:.1f} s after the kill, when their lease of {LEASE_SECONDS} s ended;"
         )
-        self._screen.say(f"took them over one by one, and had finished the last {over - killed:.1f} s after the kill.")
+        self._screen.say(f"worker {heir} had finished the last of them {over - killed:.1f} s after the kill.")
 
     def _nap(self) -> None:
         with gator.batch(FIRST) as batch:
@@ -198,6 +198,7 @@ class Story:
                 seen = record.attempt
                 self._screen.say(f"attempt {seen}: {_error_of(record)}", "yellow")
             patience.note(record.attempt)
+            self._hands[0].must_live()
             time.sleep(LOOK_SECONDS)
         self._screen.say(f"attempt {record.attempt}: {record.state}, the result is {job.result()!r}", "green")
 
@@ -214,6 +215,8 @@ class Story:
             job.result(timeout=STALL_SECONDS)
         except JobFailed as error:
             self._screen.say(f"{job.state()}: {error.error_type}: {error.error_message}", "red")
+        except TimeoutError as error:
+            raise Refusal(f"{error}: the demo gives up") from None
         dead = gator.counts().queues.get("all", {}).get(JobState.FAILED, 0)
         self._screen.say(f"Dead letters in the queue: {dead}. `typedgator jobs requeue` runs one again after a fix.")
 
@@ -266,7 +269,7 @@ class Story:
             for path in paths[:SHOWN_FILES]:
                 self._screen.say(f"{self._short(path)}: the workers {ours.get(path)}, the walk {theirs.get(path)}")
         self._screen.say(
-            "Files that changed while the demo ran make such a difference; is it none, this is a fault: tell us."
+            "A file that changed while the demo ran makes such a difference; any other is a fault of typedgator."
         )
 
     def _short(self, path: bytes) -> str:
