@@ -208,7 +208,7 @@ class FlakyBackend:
 
     def counts(self) -> Counts:
         """See Inspect."""
-        return self._do("counts", lambda: self.inner.counts())
+        return self._do("counts", self.inner.counts)
 
     def find(self, job_id: JobId, /) -> JobRecord | None:
         """See Inspect."""
@@ -240,7 +240,7 @@ class FlakyBackend:
 
     def held_kinds(self) -> list[HeldKind]:
         """See Holding."""
-        return self._do("held_kinds", lambda: self.inner.held_kinds())
+        return self._do("held_kinds", self.inner.held_kinds)
 
     def release_held(self, kinds: Sequence[HeldKind], /) -> int:
         """See Holding."""

@@ -95,6 +95,8 @@ class Claimer:
         self._claimed = 0
         self._errors = 0
         self._stopping = Event()
+        self.is_halted = False
+        """Set by whoever wants no more claims, also where no lock may be taken; `stop` wakes and waits as well."""
         self._thread: Final = Thread(target=self._run, name="typedgator-claimer", daemon=True)
         self.last_good = time.monotonic()
         """When the backend last answered, or needed not be asked, seconds of the monotonic clock."""
@@ -110,6 +112,7 @@ class Claimer:
 
     def stop(self) -> None:
         """Claims nothing more. Returns once the thread has ended, at most WAIT_MS later."""
+        self.is_halted = True
         self._stopping.set()
         self._desk.room.set()
         self._thread.join()
@@ -208,14 +211,14 @@ class Claimer:
         if self._identity != identity:
             return  # it lapsed meanwhile: they are others' jobs already
         self._claimed += len(new)
-        if self._stopping.is_set():
+        if self.is_halted:
             self._dispatcher.send_back(identity, new)
         else:
             self._dispatcher.dispatch(identity, new)
 
     def _run(self) -> None:
         try:
-            while not self._stopping.is_set():
+            while not self.is_halted:
                 try:
                     if not self.tick():
                         break

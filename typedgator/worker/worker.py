@@ -145,7 +145,7 @@ class Worker:
         # Plain flags: an Event's lock could be held by the very thread that a signal handler interrupts.
         if now:
             self._now = True
-        self._stop = True
+        self._claimer.is_halted = self._stop = True
 
     @property
     def last_good(self) -> float:
