@@ -61,4 +61,5 @@ class SqliteModel(BackendModel):
         self.folder.cleanup()
 
 
-TestSqliteModel = SqliteModel.as_test()
+# Each step looks into the file; on a busy machine that takes longer than the usual minute.
+TestSqliteModel = pytest.mark.timeout(1800)(SqliteModel.as_test())

@@ -46,6 +46,8 @@ POLL_S: Final = 0.02
 """How often a waiting claim asks whether another process has written: 3 microseconds each time."""
 FIRST_POLL_S: Final = 0.001
 """It begins at this pace and slows down: what follows soon on other work starts soon."""
+SHORT_LOG_BYTES: Final = 1 << 20
+"""A log that writers will copy into the file by themselves, soon enough."""
 LONG_LOG_BYTES: Final = 64 << 20
 
 _GLANCE: Final = statement("glance")
@@ -256,14 +258,15 @@ class SqliteBackend:
         )
 
     def _checkpoint(self) -> None:
-        """As much of the log as nobody reads any more; says once when something keeps it from shrinking."""
-        with self.storage.look() as db:
-            db.execute("ROLLBACK")
-            db.execute("PRAGMA wal_checkpoint(passive)").fetchall()
+        """As much of a long log as nobody reads any more; says once when something keeps it from being emptied."""
         try:
             size = self.path.with_name(self.path.name + "-wal").stat().st_size
         except OSError:
             return
+        if size > SHORT_LOG_BYTES:
+            with self.storage.look() as db:
+                db.execute("ROLLBACK")
+                db.execute("PRAGMA wal_checkpoint(passive)").fetchall()
         if size <= LONG_LOG_BYTES:
             self._warned = False
         elif not self._warned:
