@@ -21,7 +21,7 @@ go_on = Event()
 def _quiet() -> Iterator[None]:
     heard.all.clear()
     go_on.clear()
-    yield
+    return
 
 
 def on_start(job: Job[object]) -> None:

@@ -1,6 +1,7 @@
 """How a worker ends: what runs may finish, what has not started goes back, and nothing is written after that."""
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -79,10 +80,8 @@ def test_an_async_task_that_does_not_listen_is_left_behind(gator: Gator, start: 
     async def stubborn() -> int:
         going.set()
         for _ in range(2):
-            try:
+            with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                pass
         return 1
 
     job = gator.task(stubborn)
