@@ -1,7 +1,6 @@
 """The command line: parse, call one library function, print. Nothing is decided here, and nothing below imports it."""
 
 import signal
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,7 +38,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(version("typedgator"), prog_name="typedgator")
+@click.version_option(package_name="typedgator", prog_name="typedgator")
 def main() -> None:
     """Typed tasks, run later: start workers, look at jobs and queues."""
 

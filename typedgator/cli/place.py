@@ -31,7 +31,7 @@ class Asked(msgspec.Struct, frozen=True):
     as_json: bool = False
 
     def gator(self) -> Gator:
-        """The gator whose jobs are meant. Raises Refusal where there is nothing to look into."""
+        """The gator whose jobs are meant, closed with the command. Raises Refusal where there is nothing to see."""
         if self.dsn and self.app:
             raise Misuse("give --dsn or --app, not both: the gator of --app has its own DSN")
         if self.app:
@@ -41,6 +41,7 @@ class Asked(msgspec.Struct, frozen=True):
         else:
             raise Misuse("nothing says where the jobs are: give --dsn or --app, or set TYPEDGATOR_CONN")
         _must_be_there(gator)
+        click.get_current_context().call_on_close(gator.close)
         return gator
 
     def over(self, said: "Asked | None") -> "Asked":

@@ -94,7 +94,7 @@ def worker(
             "use sqlite:///typedgator.db, or run them where they are enqueued, with is_async=False"
         )
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
-    shows_progress = burst and not supervised and console.is_terminal
+    shows_progress = burst and not supervised and sys.stderr.isatty()
     _log_to_stderr(log_level, console if shows_progress else None)
     logger.info("jobs come from %s; %d tasks are known", where_kept(gator), len(gator.registry))
     one = Worker(

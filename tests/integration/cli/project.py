@@ -46,7 +46,9 @@ class Project:
     def __init__(self, folder: Path, started: list[subprocess.Popen[str]]) -> None:
         self.folder = folder
         self._started = started
-        self.env = {name: value for name, value in os.environ.items() if not name.startswith("TYPEDGATOR_")}
+        self.env = {
+            name: value for name, value in os.environ.items() if not name.startswith(("TYPEDGATOR_", "FORCE_COLOR"))
+        }
         self.write("app.py", TASKS)
 
     def write(self, name: str, text: str) -> Path:

@@ -104,9 +104,8 @@ def test_a_worker_says_it_in_one_line(project: Project) -> None:
 
     assert "no module nope" in refused(project.command("worker", "nope"), 2)
     assert "no attribute nope" in refused(project.command("worker", "app:nope"), 2)
-    assert "app:double is a task" in refused(project.command("worker", "app:double"), 2)
     assert "broken.py:1" in refused(project.command("worker", "broken"), 1)
-    assert "no module nope" in refused(project.command("worker", "app", "--import", "nope"), 2)
-    assert "names no backend" in refused(project.command("worker", "app", TYPEDGATOR_CONN="bogus://u:secret@h"), 1)
-    assert "secret" not in project.command("worker", "app", TYPEDGATOR_CONN="bogus://u:secret@h").stderr
+    wrong_dsn = refused(project.command("worker", "app", TYPEDGATOR_CONN="bogus://u:secret@h"), 1)
+    assert "names no backend" in wrong_dsn
+    assert "secret" not in wrong_dsn
     assert "inside one process" in refused(project.command("worker", "app", TYPEDGATOR_CONN="locmem://"), 2)

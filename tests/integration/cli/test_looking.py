@@ -4,37 +4,96 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Generator
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.cli.project import Project, refused
+from typedgator.cli import main
+from typedgator.gator import Gator
+
+APP = """
+from typedgator import Gator
+
+gator = Gator()
+
+
+@gator.register
+def double(n: int) -> int:
+    return 2 * n
+
+
+@gator.register
+def fail(text: str) -> None:
+    raise LookupError(text)
+"""
+
+Ended = subprocess.CompletedProcess[str]
+Command = Callable[..., Ended]
 
 
 @pytest.fixture
-def busy(project: Project) -> Project:
-    """A project whose queue has jobs in several states."""
-    project.python(
-        "double.task(1)\n"
-        "fail.task('no such order')\n"
-        "gator.pop(); gator.pop()\n"
-        "double.task(21)\n"
-        "with gator.options(delay_by=3600, job_id='later', queue='night') as opts: opts.task(double, 4)\n"
-    )
-    return project
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs `typedgator …` in this process, in an empty folder, without a terminal."""
+    for name in os.environ:
+        if name.startswith("TYPEDGATOR_"):
+            monkeypatch.delenv(name)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "stdin", StringIO())
+
+    def run(*args: str) -> Ended:
+        with pytest.raises(SystemExit) as ended:
+            main(list(args), prog_name="typedgator")
+        said = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return subprocess.CompletedProcess(args, ended.value.code, said.out, said.err)
+
+    return run
 
 
-def answer(project: Project, *args: str, code: int = 0) -> Any:
-    """The JSON object that a command prints."""
-    done = project.command(*args, "--json", FORCE_COLOR="1")
-    assert done.returncode == code, done.stderr
-    assert "\x1b" not in done.stdout
-    return json.loads(done.stdout)
+@pytest.fixture
+def gator(command: Command, tmp_path: Path) -> Generator[Gator]:
+    """The gator of a module `app` whose queue has jobs in several states."""
+    (tmp_path / "app.py").write_text(APP, encoding="utf-8")
+    sys.path.insert(0, str(tmp_path))
+    import app  # type: ignore[import-not-found]  # written just now
+
+    gator: Gator = app.gator
+    app.double.task(1)
+    app.fail.task("no such order")
+    gator.pop()
+    gator.pop()
+    app.double.task(21)
+    with gator.options(delay_by=3600, job_id="later", queue="night") as opts:
+        opts.task(app.double, 4)
+    yield gator
+    gator.close()
+    del sys.modules["app"]
 
 
-def test_jobs_list_shows_what_needs_attention_first(busy: Project) -> None:
+@pytest.fixture
+def answer(command: Command, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """The JSON object that a command prints, also where the environment wants colours."""
+
+    def run(*args: str, code: int = 0) -> Any:
+        with monkeypatch.context() as here:
+            here.setenv("FORCE_COLOR", "1")
+            done = command(*args, "--json")
+        assert done.returncode == code, done.stderr
+        assert "\x1b" not in done.stdout
+        return json.loads(done.stdout)
+
+    return run
+
+
+def test_jobs_list_shows_what_needs_attention_first(gator: Gator, command: Command, answer: Callable[..., Any]) -> None:
     """Failed before waiting, waiting before scheduled, success last."""
-    listed = answer(busy, "jobs", "list")
+    listed = answer("jobs", "list")
 
     assert [job["state"] for job in listed["jobs"]] == ["failed", "waiting", "scheduled", "success"]
     assert listed["more"] is False
@@ -46,99 +105,104 @@ def test_jobs_list_shows_what_needs_attention_first(busy: Project) -> None:
     assert "args" not in waiting
 
 
-def test_jobs_list_can_be_narrowed(busy: Project) -> None:
+def test_jobs_list_can_be_narrowed(gator: Gator, command: Command, answer: Callable[..., Any]) -> None:
     """By state, queue and task; `more` says that the limit cut it off."""
-    assert [job["id"] for job in answer(busy, "jobs", "list", "--queue", "night")["jobs"]] == ["later"]
-    assert len(answer(busy, "jobs", "list", "--state", "failed", "--state", "waiting")["jobs"]) == 2
-    assert {job["task"] for job in answer(busy, "jobs", "list", "--task", "app.fail")["jobs"]} == {"app.fail"}
-    few = answer(busy, "jobs", "list", "--limit", "1")
+    assert [job["id"] for job in answer("jobs", "list", "--queue", "night")["jobs"]] == ["later"]
+    assert len(answer("jobs", "list", "--state", "failed", "--state", "waiting")["jobs"]) == 2
+    assert {job["task"] for job in answer("jobs", "list", "--task", "app.fail")["jobs"]} == {"app.fail"}
+    few = answer("jobs", "list", "--limit", "1")
     assert (len(few["jobs"]), few["more"]) == (1, True)
 
 
-def test_tables_are_whole_where_there_is_no_terminal(busy: Project) -> None:
+def test_tables_are_whole_where_there_is_no_terminal(
+    gator: Gator, command: Command, answer: Callable[..., Any]
+) -> None:
     """One line a job, nothing shortened, no colours: for grep and cut."""
-    lines = busy.command("jobs", "list").stdout.splitlines()
+    lines = command("jobs", "list").stdout.splitlines()
 
     assert [line.split()[2] for line in lines] == ["state", "failed", "waiting", "scheduled", "success"]
     assert lines[1].rstrip().endswith("LookupError: no such order")
 
 
-def test_arguments_are_shown_only_when_asked_for(busy: Project) -> None:
+def test_arguments_are_shown_only_when_asked_for(gator: Gator, command: Command, answer: Callable[..., Any]) -> None:
     """They may be private; `--values` shows them, and the result."""
-    waiting = answer(busy, "jobs", "list", "--state", "waiting")["jobs"][0]["id"]
-    ended = answer(busy, "jobs", "list", "--state", "success")["jobs"][0]["id"]
+    waiting = answer("jobs", "list", "--state", "waiting")["jobs"][0]["id"]
+    ended = answer("jobs", "list", "--state", "success")["jobs"][0]["id"]
 
-    assert "21" not in busy.command("jobs", "show", waiting).stdout.split("state:")[1].split("accepted:")[0]
-    assert answer(busy, "jobs", "show", waiting, "--values")["args"] == {"n": 21}
-    assert answer(busy, "jobs", "show", ended, "--values")["result"] == 2
-    assert "arguments: {'n': 21}" in " ".join(busy.command("jobs", "show", waiting, "--values").stdout.split())
+    assert "21" not in command("jobs", "show", waiting).stdout.split("state:")[1].split("accepted:")[0]
+    assert answer("jobs", "show", waiting, "--values")["args"] == {"n": 21}
+    assert answer("jobs", "show", ended, "--values")["result"] == 2
+    assert "arguments: {'n': 21}" in " ".join(command("jobs", "show", waiting, "--values").stdout.split())
 
 
-def test_cancel_and_requeue_say_what_became_of_each(busy: Project) -> None:
+def test_cancel_and_requeue_say_what_became_of_each(gator: Gator, command: Command, answer: Callable[..., Any]) -> None:
     """Exit code 1 when one could not be done; the others are done nevertheless."""
-    failed = answer(busy, "jobs", "list", "--state", "failed")["jobs"][0]["id"]
+    failed = answer("jobs", "list", "--state", "failed")["jobs"][0]["id"]
 
-    assert answer(busy, "jobs", "requeue", failed, "later", "nobody", code=1) == {
+    assert answer("jobs", "requeue", failed, "later", "nobody", code=1) == {
         "answers": [
             {"id": failed, "answer": "requeued", "state": "waiting"},
             {"id": "later", "answer": "not requeued", "state": "scheduled"},
             {"id": "nobody", "answer": "unknown", "state": None},
         ]
     }
-    assert answer(busy, "jobs", "cancel", "later") == {
-        "answers": [{"id": "later", "answer": "done", "state": "canceled"}]
-    }
-    done = busy.command("jobs", "cancel", failed, "nobody")
+    assert answer("jobs", "cancel", "later") == {"answers": [{"id": "later", "answer": "done", "state": "canceled"}]}
+    done = command("jobs", "cancel", failed, "nobody")
     assert done.returncode == 1
     assert done.stdout == f"Job {failed} is canceled.\n"
     assert done.stderr.startswith("typedgator: job nobody is not known")
 
 
-def test_purge_asks_first(busy: Project) -> None:
+def test_purge_asks_first(gator: Gator, command: Command, answer: Callable[..., Any]) -> None:
     """Without a terminal it wants `--yes`."""
-    assert "give --yes" in refused(busy.command("jobs", "purge", "--state", "failed"), 2)
-    assert answer(busy, "jobs", "purge", "--state", "failed", "--queue", "night", "--yes")["purged"] == 0
-    assert answer(busy, "jobs", "purge", "--state", "failed", "--yes") == {
+    assert "give --yes" in refused(command("jobs", "purge", "--state", "failed"), 2)
+    assert answer("jobs", "purge", "--state", "failed", "--queue", "night", "--yes")["purged"] == 0
+    assert answer("jobs", "purge", "--state", "failed", "--yes") == {
         "state": "failed",
         "queue": None,
         "purged": 1,
     }
-    assert answer(busy, "jobs", "list", "--state", "waiting")["jobs"] != []
+    assert answer("jobs", "list", "--state", "waiting")["jobs"] != []
 
 
-def test_held_kinds_name_the_task_that_is_missing(busy: Project) -> None:
+def test_held_kinds_name_the_task_that_is_missing(gator: Gator, command: Command, answer: Callable[..., Any]) -> None:
     """A worker that does not know a task holds its jobs."""
-    busy.write("other.py", "from typedgator import Gator\ngator = Gator()\n")
-    assert busy.command("worker", "other", "--burst").returncode == 0
+    Gator().pop()  # which knows no task
 
-    held = answer(busy, "jobs", "held")["held"]
+    held = answer("jobs", "held")["held"]
     assert [(kind["task"], kind["jobs"]) for kind in held] == [("app.double", 1)]
-    assert "app.double" in busy.command("jobs", "held").stdout
+    assert "app.double" in command("jobs", "held").stdout
 
 
-def test_queues_counts_pauses_and_resumes(busy: Project) -> None:
+def test_queues_counts_pauses_and_resumes(gator: Gator, command: Command, answer: Callable[..., Any]) -> None:
     """A paused queue hands out nothing."""
-    queues = {each["name"]: each for each in answer(busy, "queues")["queues"]}
+    queues = {each["name"]: each for each in answer("queues")["queues"]}
     assert queues["all"]["jobs"]["waiting"] == 1
     assert queues["all"]["jobs"]["failed"] == 1
     assert queues["night"]["jobs"]["scheduled"] == 1
 
-    assert answer(busy, "queues", "pause", "all") == {"name": "all", "paused": True}
-    assert "paused" in busy.command("queues").stdout.splitlines()[1]
-    assert busy.python("print(gator.pop())") == "None"
-    assert busy.command("queues", "resume", "all").stdout == "Queue all hands out jobs again.\n"
-    assert busy.python("print(gator.pop() is not None)") == "True"
+    assert answer("queues", "pause", "all") == {"name": "all", "paused": True}
+    assert "paused" in command("queues").stdout.splitlines()[1]
+    assert gator.pop() is None
+    assert command("queues", "resume", "all").stdout == "Queue all hands out jobs again.\n"
+    assert gator.pop() is not None
 
 
-def test_where_to_look_can_be_said_in_three_ways(busy: Project) -> None:
+def test_where_to_look_can_be_said_in_three_ways(
+    gator: Gator, command: Command, answer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`--dsn`, `--app`, TYPEDGATOR_CONN; on `queues` before or after the word."""
     dsn = "sqlite:///typedgator.db"
-    by_default = answer(busy, "queues")
+    by_default = answer("queues")
 
-    assert answer(busy, "queues", "--dsn", dsn) == by_default
-    assert answer(busy, "queues", "--app", "app") == by_default
-    assert json.loads(busy.command("queues", "--json", TYPEDGATOR_CONN=dsn).stdout) == by_default
-    assert busy.command("queues", "--dsn", dsn, "pause", "all").returncode == 0
+    assert answer("queues", "--dsn", dsn) == by_default
+    assert answer("queues", "--app", "app") == by_default
+    assert command("queues", "--dsn", dsn, "pause", "all").returncode == 0
+    assert answer("queues")["queues"][0]["paused"] is True
+    assert command("queues", "resume", "all", "--dsn", dsn).returncode == 0
+    monkeypatch.setenv("TYPEDGATOR_CONN", f"sqlite:///{Path('typedgator.db').absolute()}")
+    monkeypatch.chdir("/")
+    assert answer("queues") == by_default
 
 
 @pytest.mark.parametrize(
@@ -157,29 +221,30 @@ def test_where_to_look_can_be_said_in_three_ways(busy: Project) -> None:
         (("queues", "--dsn", "sqlite://oops/x.db"), 2, "two slashes"),
     ],
 )
-def test_each_refusal_is_one_line(busy: Project, args: tuple[str, ...], code: int, said: str) -> None:
+def test_each_refusal_is_one_line(gator: Gator, command: Command, args: tuple[str, ...], code: int, said: str) -> None:
     """On standard error, with its exit code; passwords are dots."""
-    line = refused(busy.command(*args), code)
+    line = refused(command(*args), code)
 
     assert said in line
     assert "secret" not in line
 
 
-def test_looking_makes_no_queue(project: Project) -> None:
+def test_looking_makes_no_queue(command: Command) -> None:
     """Where nothing says where the jobs are, nothing is created."""
-    assert "nothing says where the jobs are" in refused(project.command("queues"), 2)
-    assert not list(project.folder.glob("*.db*"))
+    assert "nothing says where the jobs are" in refused(command("queues"), 2)
+    assert not list(Path().iterdir())
 
 
-def test_a_closed_pipe_ends_it_quietly(busy: Project) -> None:
+def test_a_closed_pipe_ends_it_quietly(project: Project) -> None:
     """`typedgator jobs list | head` is no error to read about."""
+    project.python("double.task(1)")
     reader, writer = os.pipe()
     os.close(reader)
     for flags in ((), ("--json",)):
         done = subprocess.run(
             [sys.executable, "-m", "typedgator", "jobs", "list", *flags],
-            cwd=busy.folder,
-            env=busy.env,
+            cwd=project.folder,
+            env=project.env,
             stdout=writer,
             stderr=subprocess.PIPE,
             text=True,

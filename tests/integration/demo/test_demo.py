@@ -17,7 +17,7 @@ def run_demo(tmp_path: Path, *args: str) -> subprocess.CompletedProcess[str]:
     """Runs the demo with its temporary files below `tmp_path`."""
     scratch = tmp_path / "scratch #1"
     scratch.mkdir(exist_ok=True)
-    env = {name: value for name, value in os.environ.items() if not name.startswith("TYPEDGATOR_")}
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("TYPEDGATOR_", "FORCE_COLOR"))}
     return subprocess.run(
         [sys.executable, "-m", "typedgator", "demo", *args],
         # A user's own settings are no business of the demo's.

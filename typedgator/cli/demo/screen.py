@@ -1,5 +1,6 @@
 """How the demo speaks: headings, indented lines, one table; a progress bar on a terminal, a few lines elsewhere."""
 
+import sys
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
@@ -24,6 +25,7 @@ class Screen:
 
     def __init__(self) -> None:
         self._console = Console(markup=False, highlight=False, soft_wrap=True)
+        self._is_live = sys.stdout.isatty()
         self._steps = 0
 
     def title(self, text: str) -> None:
@@ -43,28 +45,29 @@ class Screen:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table whose first column is text and whose other columns are figures."""
-        table = Table(box=box.SIMPLE_HEAD if self._console.is_terminal else None, pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD if self._is_live else None, pad_edge=False)
         for place, name in enumerate(columns):
             table.add_column(name, justify="right" if place else "left", no_wrap=True)
         for row in rows:
             table.add_row(*row)
-        width = None if self._console.is_terminal else _WIDEST
+        width = None if self._is_live else _WIDEST
         self._console.print(Padding(table, (0, 0, 0, _INDENT), expand=False), soft_wrap=False, width=width)
 
     def bar(self, total: int) -> "Bar":
         """A progress bar, for a `with` block."""
-        return Bar(self._console, total)
+        return Bar(self._console, total, is_live=self._is_live)
 
 
 class Bar:
     """How many of how many jobs are done."""
 
-    def __init__(self, console: Console, total: int) -> None:
+    def __init__(self, console: Console, total: int, *, is_live: bool) -> None:
         self._console = console
         self._total = total
         self._told = 0
+        self._is_live = is_live
         columns = (TextColumn("  "), BarColumn(), MofNCompleteColumn(), TextColumn("jobs"), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._progress = Progress(*columns, console=console, disable=not is_live)
         self._task: TaskID = self._progress.add_task("", total=total)
 
     def __enter__(self) -> Self:
@@ -80,6 +83,6 @@ class Bar:
         """So many are done now."""
         self._progress.update(self._task, completed=done, total=total)
         quarter = done * _LINES // max(total, 1)
-        if not self._console.is_terminal and quarter > self._told:
+        if not self._is_live and quarter > self._told:
             self._told = quarter
             self._console.print(f"{' ' * _INDENT}{done:,} of {total:,} jobs are done")
