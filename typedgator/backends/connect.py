@@ -20,7 +20,10 @@ ENTRY_POINT_GROUP: Final = "typedgator.backends"
 
 _BUILT_IN: Final = {
     "locmem": "typedgator.backends.locmem",
+    "redis": "typedgator.backends.redis",
+    "rediss": "typedgator.backends.redis",
     "sqlite": "typedgator.backends.sqlite",
+    "unix": "typedgator.backends.redis",
 }
 """Scheme -> a module with a function `from_dsn(dsn: Dsn, clock: Clock) -> Backend`."""
 

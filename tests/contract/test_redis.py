@@ -1,0 +1,87 @@
+"""The Redis backend keeps the contract on a real server, and its raw keys are as they should be after each step."""
+
+from collections.abc import Iterator
+from itertools import count
+from typing import ClassVar
+
+import pytest
+
+from tests.integration.redis.servers import Server, needs_redis
+from typedgator.backends.contract import Backend
+from typedgator.backends.redis import Place, RedisBackend
+from typedgator.backends.redis.audit import faults
+from typedgator.clock import Clock
+from typedgator.testing.contract import BackendContract, BackendModel
+
+pytestmark = needs_redis
+_numbers = count()
+_server: list[Server] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[Server]:
+    """One server for all; each test has a namespace of its own."""
+    with Server() as started:
+        _server.append(started)
+        yield started
+    _server.clear()
+
+
+def fresh(clock: Clock) -> RedisBackend:
+    """A backend over a namespace that nobody used."""
+    return RedisBackend(Place(path=str(_server[0].path)), namespace=f"test-{next(_numbers)}", clock=clock)
+
+
+def again(backend: Backend) -> RedisBackend:
+    """Another over the same namespace, with nothing kept in memory."""
+    assert isinstance(backend, RedisBackend)
+    return RedisBackend(backend.place, namespace=backend.namespace, clock=backend.clock)
+
+
+class TestRedis(BackendContract):
+    """Every test of the contract."""
+
+    def make(self, clock: Clock) -> Backend:
+        """A fresh namespace."""
+        return fresh(clock)
+
+    def reopen(self, backend: Backend) -> Backend | None:
+        """The same namespace again."""
+        return again(backend)
+
+    def audit(self, backend: Backend) -> None:
+        """Each job in one index, no key without an owner or an expiry."""
+        assert isinstance(backend, RedisBackend)
+        assert faults(backend) == []
+
+
+class RedisModel(BackendModel):
+    """Backend and model, side by side; the raw keys are looked at after each step."""
+
+    runs: ClassVar[int] = 200
+
+    def make(self, clock: Clock) -> Backend:
+        """A fresh namespace."""
+        return fresh(clock)
+
+    def reopen(self, backend: Backend) -> Backend | None:
+        """The same namespace again."""
+        return again(backend)
+
+    def audit(self, backend: Backend) -> None:
+        """No key contradicts another."""
+        assert isinstance(backend, RedisBackend)
+        assert faults(backend) == []
+
+    def teardown(self) -> None:
+        """The namespace goes."""
+        assert isinstance(self.backend, RedisBackend)
+        link, prefix = self.backend.link, self.backend.caller.keys.prefix
+        keys = link.ask("KEYS", prefix.replace("{", "\\{") + "*")
+        assert isinstance(keys, list)
+        if keys:
+            link.ask("DEL", *keys)
+        super().teardown()
+
+
+TestRedisModel = pytest.mark.timeout(1800)(RedisModel.as_test())

@@ -1,0 +1,353 @@
+"""The verbs over one Redis server: each one script, atomic there. What a script does stands in its own head."""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Final, cast
+
+from typedgator.backends.contract import (
+    EVERY_QUEUE,
+    Beat,
+    CancelAnswer,
+    Capabilities,
+    Claimed,
+    Counts,
+    HeldKind,
+    JobRecord,
+    Page,
+    Receipt,
+    Settled,
+    Upkeep,
+    WorkerId,
+)
+from typedgator.backends.redis import accepting, reading
+from typedgator.backends.redis.caller import Answer, Caller
+from typedgator.backends.redis.link import Link
+from typedgator.backends.redis.opening import check
+from typedgator.backends.redis.place import Place
+from typedgator.backends.redis.settling import AT_ONCE, words_of
+from typedgator.clock import Clock, SystemClock
+from typedgator.errors import ConfigurationError, WorkerLapsed
+from typedgator.wire.frame import Frame
+from typedgator.wire.ids import JobId, new_id
+from typedgator.wire.states import FINAL, JobState
+from typedgator.wire.verdict import Settlement, Token
+
+__all__ = ["RedisBackend"]
+
+logger: Final = logging.getLogger("typedgator.redis")
+
+_CAN: Final = Capabilities(durable=True, shared=True, exchange=True)
+_LIMIT: Final = 1024
+"""One claim is never larger, so that no script holds the server for long."""
+_LOOK_S: Final = 5.0
+"""Who waits looks up this often, whatever happens."""
+_PURGEABLE: Final = frozenset(JobState) - {JobState.RUNNING, JobState.SUCCESS, JobState.CANCELED}
+
+
+class RedisBackend:
+    """One namespace of a Redis or Valkey server, for any number of processes and machines."""
+
+    def __init__(self, place: Place, *, namespace: str = "default", clock: Clock | None = None) -> None:
+        self.place = place
+        self.namespace = namespace
+        self.clock: Clock = clock or SystemClock()
+        self.link: Link = Link(place)
+        self.caller: Caller = Caller(self.link, namespace, self.clock)
+        self._serving: dict[WorkerId, tuple[str, ...]] = {}
+        self._quiet: dict[WorkerId, tuple[float, bool]] = {}
+
+    def __repr__(self) -> str:
+        return f"RedisBackend({str(self.place)!r}, namespace={self.namespace!r})"
+
+    @property
+    def can(self) -> Capabilities:
+        """What this backend promises."""
+        return _CAN
+
+    def open(self) -> None:
+        """Connects, and checks that this server keeps what it is given."""
+        check(self.caller)
+
+    def close(self) -> None:
+        """Hangs up, for all threads."""
+        self.link.close()
+
+    # The core
+
+    def enqueue(self, frames: Sequence[Frame], /) -> list[Receipt]:
+        """Accepts all of the frames or none."""
+        return accepting.accept(self.caller, frames)
+
+    def join(self, queues: Sequence[str], /, *, lease_ms: int) -> WorkerId:
+        """A fresh identity; its lease starts now."""
+        worker = WorkerId(new_id().hex())
+        star = int(EVERY_QUEUE in queues)
+        self.caller.run("join", (self.caller.keys.own(worker),), (worker, lease_ms, " ".join(queues), star))
+        self._serving[worker] = tuple(queues)
+        return worker
+
+    def leave(self, worker: WorkerId, /) -> None:
+        """What it still held comes back, attempts given back."""
+        (told,) = self.caller.run_whole("leave", self.caller.own(worker), (worker,))
+        self._forget(worker)
+        self.caller.tell(told)
+
+    def claim(self, worker: WorkerId, /, *, limit: int, wait_ms: int, seen: Token) -> list[Claimed]:
+        """Lost replies again, else new jobs, else waits for some. Raises WorkerLapsed."""
+        ends = time.monotonic() + wait_ms / 1000
+        waited = False
+        until, alone = self._quiet.pop(worker, (0.0, False)) if wait_ms else (0.0, False)
+        while True:
+            now = time.monotonic()
+            if now >= until:
+                answer = self._claim(worker, limit, seen, waited=waited)
+                if answer[0] == b"jobs":
+                    return _claimed(answer)
+                now = time.monotonic()
+                until, alone = now + int(cast(bytes, answer[1])) / 1000, bool(answer[2])
+            if now >= ends:
+                # Until then nothing can come that would not wake us: the next call may wait at once.
+                self._quiet[worker] = until, alone
+                return []
+            lists = [self.caller.keys.idle(worker)] if alone else self._lists(worker)
+            waited = True
+            if self.link.wait(lists, min(until, ends) - now):
+                until = 0.0
+
+    def _claim(self, worker: WorkerId, limit: int, seen: Token, *, waited: bool) -> Answer:
+        queues = self._queues(worker)
+        words = worker, min(limit, _LIMIT), seen, int(waited)
+        while True:
+            answer, told = self.caller.run_whole(
+                "claim", self.caller.own(worker), lambda roster: (*words, *roster.serving(queues))
+            )
+            self.caller.tell(told)
+            claim = cast(Answer, answer)
+            if claim[0] == b"reap":
+                self._reap(cast(list[bytes], claim[1]), AT_ONCE)
+            elif claim[0] == b"lapsed":
+                raise self._lapsed(worker)
+            else:
+                return claim
+
+    def _lapsed(self, worker: WorkerId) -> WorkerLapsed:
+        self._forget(worker)
+        return WorkerLapsed(f"the lease of worker {worker} ended, or it left: join again before the next claim")
+
+    def _forget(self, worker: WorkerId) -> None:
+        self._serving.pop(worker, None)
+        self._quiet.pop(worker, None)
+
+    def _queues(self, worker: WorkerId) -> tuple[str, ...]:
+        """The queues that a worker serves, as it said when it joined. Raises WorkerLapsed."""
+        queues = self._serving.get(worker)
+        if queues is None:
+            said = cast("bytes | None", self.link.ask("HGET", self.caller.keys.named("workers"), worker))
+            # Nobody claims under an identity that is over; what it had is reaped by the next claim of another.
+            queues = () if said is None else tuple(said.decode().split(" ")[1:])
+            if said is not None:
+                self._serving[worker] = queues
+        return queues
+
+    def _lists(self, worker: WorkerId) -> list[bytes]:
+        return [self.caller.keys.wake(queue) for queue in self._queues(worker)]
+
+    def _reap(self, workers: Sequence[bytes], limit: int) -> tuple[int, int]:
+        names = list(dict.fromkeys(workers))
+        own = [key for name in names for key in self.caller.own(WorkerId(name.decode()))]
+        back, failed, told = self.caller.run_whole("reap", own, (limit, *names))
+        self.caller.tell(told)
+        return cast(int, back), cast(int, failed)
+
+    def beat(self, worker: WorkerId, tokens: Sequence[Token], /) -> Beat:
+        """The worker's lease starts anew, also when it ended and nobody noticed."""
+        own = (self.caller.keys.own(worker),)
+        lapsed, *rest = cast(Answer, self.caller.run("beat", own, (worker, *tokens)))
+        if lapsed:
+            return Beat(list(tokens), [], lapsed=True)
+        lost, stopping = ([tokens[number - 1] for number in cast(list[int], numbers)] for numbers in rest)
+        return Beat(lost, stopping)
+
+    def settle(self, worker: WorkerId, settlements: Sequence[Settlement], /) -> list[Settled]:
+        """Ends attempts."""
+        answers: list[Settled] = []
+        for start in range(0, len(settlements), AT_ONCE):
+            some = settlements[start : start + AT_ONCE]
+            lost, told = self.caller.run_whole("settle", self.caller.own(worker), (worker, *words_of(some)))
+            answers += _settled(len(some), lost)
+            self.caller.tell(told)
+        return answers
+
+    def exchange(
+        self, worker: WorkerId, settlements: Sequence[Settlement], /, *, limit: int, seen: Token
+    ) -> tuple[list[Settled], list[Claimed]]:
+        """Settles and claims in one round trip."""
+        settled: list[Settled] = []
+        if len(settlements) > AT_ONCE:
+            settled = self.settle(worker, settlements[:-AT_ONCE])
+            settlements = settlements[-AT_ONCE:]
+        queues, words = self._queues(worker), words_of(settlements)
+        head = worker, min(limit, _LIMIT), seen
+
+        def args(serving: list[str]) -> tuple[bytes | str | int, ...]:
+            return *head, len(serving), *serving, *words
+
+        lost, answer, told = self.caller.run_whole(
+            "exchange", self.caller.own(worker), lambda roster: args(roster.serving(queues))
+        )
+        self.caller.tell(told)
+        settled += _settled(len(settlements), lost)
+        claim = cast(Answer, answer)
+        if claim[0] == b"reap":
+            claim = self._claim(worker, limit, seen, waited=False)
+        elif claim[0] == b"lapsed":
+            raise self._lapsed(worker)
+        return settled, _claimed(claim) if claim[0] == b"jobs" else []
+
+    def cancel(self, job_id: JobId, /) -> CancelAnswer:
+        """Ends a job that is not running; asks a running one to stop."""
+        answer, told = self.caller.run_whole("cancel", (), (job_id,))
+        self.caller.tell(told)
+        return CancelAnswer(cast(bytes, answer).decode())
+
+    def maintain(self, *, limit: int) -> Upkeep:
+        """Up to `limit` of each kind; `more` when one of them reached it."""
+        limit = min(limit, AT_ONCE)
+        reclaimed = crashed = 0
+        while True:
+            answer = self.caller.run_whole("maintain", (), (limit, limit - crashed))
+            promoted, expired, failed, forgotten, late, told = cast(
+                "tuple[int, int, int, int, list[bytes], object]", tuple(answer)
+            )
+            self.caller.tell(told)
+            if not late:
+                break
+            back, gone = self._reap(late, limit - reclaimed - crashed)
+            reclaimed, crashed = reclaimed + back, crashed + gone
+            if reclaimed + crashed >= limit:
+                break
+        return Upkeep(
+            promoted=promoted,
+            reclaimed=reclaimed,
+            failed=crashed + failed,
+            expired=expired,
+            pruned=forgotten,
+            more=limit in (promoted, reclaimed + crashed, crashed + failed, expired, forgotten),
+        )
+
+    # Results, Inspect
+
+    def outcome(self, job_id: JobId, /, *, wait_ms: int) -> JobRecord | None:
+        """The record once the state is final, or as it stands after `wait_ms`."""
+        ends = time.monotonic() + wait_ms / 1000
+        while True:
+            record = self.find(job_id)
+            left = ends - time.monotonic()
+            if record is None or record.state in FINAL or left <= 0:
+                return record
+            if self.caller.run("watch", (), (job_id,)) and not self.link.wait(
+                [self.caller.keys.told(job_id)], min(left, _LOOK_S)
+            ):
+                self.caller.run("unwatch", (), (job_id,))
+
+    def counts(self) -> Counts:
+        """How many jobs there are."""
+        return reading.counts(self.caller)
+
+    def find(self, job_id: JobId, /) -> JobRecord | None:
+        """What is known of one job."""
+        return reading.records(self.caller, [job_id])[0]
+
+    def page(self, state: JobState, /, *, queue: str | None = None, after: str | None = None, limit: int = 100) -> Page:
+        """Jobs in one state."""
+        return reading.page(self.caller, state, queue, after, limit)
+
+    # Operate
+
+    def requeue(self, job_id: JobId, /) -> bool:
+        """A dead letter or a held job begins again."""
+        return bool(self.caller.run_whole("requeue", (), (job_id,), again=False)[0])
+
+    def purge(self, state: JobState, /, *, queue: str | None = None, limit: int) -> int:
+        """Removes up to `limit` jobs in a state."""
+        if state not in _PURGEABLE:
+            raise ConfigurationError(
+                f"jobs in state {state} cannot be purged: choose one of {', '.join(sorted(_PURGEABLE))}"
+            )
+        purged = 0
+        while purged < limit:
+            found = self.page(state, queue=queue, limit=min(limit - purged, AT_ONCE)).records
+            if not found:
+                break
+            words = (state.value, *(record.job_id for record in found))
+            count, told = self.caller.run_whole("purge", (), words, again=False)
+            self.caller.tell(told)
+            purged += cast(int, count)
+        return purged
+
+    def pause(self, queue: str, /) -> None:
+        """The queue hands out nothing."""
+        self._pause(queue, "1")
+
+    def resume(self, queue: str, /) -> None:
+        """The queue hands out again."""
+        self._pause(queue, "0")
+
+    def _pause(self, queue: str, how: str) -> None:
+        keys = self.caller.keys
+        self.caller.run("pause", (keys.ready(queue), keys.wake(queue)), (queue, how))
+
+    def take(self, worker: WorkerId, job_id: JobId, /) -> Claimed | None:
+        """Claims this one job. Raises WorkerLapsed."""
+        answer, told = self.caller.run_whole("take", self.caller.own(worker), (worker, job_id), again=False)
+        self.caller.tell(told)
+        taken = cast(Answer, answer)
+        if taken[0] == b"lapsed":
+            raise self._lapsed(worker)
+        return _claimed(taken)[0] if taken[0] == b"jobs" else None
+
+    # Holding, Notes
+
+    def held_kinds(self) -> list[HeldKind]:
+        """What held jobs wait for."""
+        return reading.held_kinds(self.caller)
+
+    def release_held(self, kinds: Sequence[HeldKind], /) -> int:
+        """Held jobs of these kinds become waiting."""
+        wanted = list(dict.fromkeys(f"{kind.task}\0{kind.schema}" for kind in kinds))
+        released, more = 0, bool(wanted)
+        while more:
+            some, left = self.caller.run_whole("release_held", (), (AT_ONCE, *wanted), again=False)
+            released, more = released + cast(int, some), bool(left)
+        return released
+
+    def note(self, worker: WorkerId, token: Token, progress: bytes, /) -> bool:
+        """Keeps progress beside a running job."""
+        return bool(self.caller.run("note", (self.caller.keys.own(worker),), (worker, token, progress)))
+
+
+def _settled(n: int, lost: object) -> list[Settled]:
+    answers = [Settled.WRITTEN] * n
+    for number in cast(list[int], lost):
+        answers[number - 1] = Settled.LOST
+    return answers
+
+
+def _claimed(answer: Answer) -> list[Claimed]:
+    tokens, ids, frames = cast("tuple[bytes | list[bytes], list[bytes], list[bytes]]", tuple(answer[1:4]))
+    if isinstance(tokens, bytes):
+        first = int(tokens)
+        granted: Sequence[int] = range(first, first + len(ids))
+    else:
+        granted = [int(token) for token in tokens]
+    if len(answer) == 4:
+        return [
+            Claimed(JobId(job_id), token, 1, 0, frame)
+            for job_id, token, frame in zip(ids, granted, frames, strict=True)
+        ]
+    attempts, crashes = cast(list[list[int]], answer[4:6])
+    return [
+        Claimed(JobId(job_id), token, int(attempt), int(crash), frame)
+        for job_id, token, frame, attempt, crash in zip(ids, granted, frames, attempts, crashes, strict=True)
+    ]

@@ -1,0 +1,134 @@
+"""Calls scripts with the keys that they write declared: knows the queues and workers, and asks anew when told to.
+
+The scripts compare versions: a queue or a worker that the caller did not know of makes them answer with the list
+instead, before anything is written.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Final, TypeAlias, cast
+
+import msgspec
+
+from typedgator.backends.contract import EVERY_QUEUE, WorkerId
+from typedgator.backends.redis.keys import Keys
+from typedgator.backends.redis.link import Link, Word
+from typedgator.backends.redis.scripts import Script, script
+from typedgator.clock import Clock, SystemClock
+from typedgator.errors import BackendUnavailable
+from typedgator.wire.ids import JobId
+
+__all__ = ["Answer", "Caller", "Crew", "Roster"]
+
+logger: Final = logging.getLogger("typedgator.redis")
+
+Answer: TypeAlias = list[object]
+_ROUNDS: Final = 100
+"""So often the list of queues or workers may change under one call."""
+
+
+class Roster(msgspec.Struct, frozen=True):
+    """The queues that there are, by name, and the version of this list."""
+
+    version: bytes = b"0"
+    queues: tuple[str, ...] = ()
+    keys: tuple[bytes, ...] = ()
+
+    def serving(self, queues: Sequence[str]) -> list[str]:
+        """In the order of handing out; what is not there yet has nothing to give."""
+        if EVERY_QUEUE not in queues:
+            return [queue for queue in queues if queue in self.queues]
+        listed = queues[: queues.index(EVERY_QUEUE)]
+        return [*(queue for queue in listed if queue in self.queues), *(q for q in self.queues if q not in listed)]
+
+
+class Crew(msgspec.Struct, frozen=True):
+    """The workers that there are, and the version of this list."""
+
+    version: bytes = b"0"
+    workers: tuple[bytes, ...] = ()
+
+
+class Caller:
+    """A namespace of a server, and the scripts."""
+
+    def __init__(self, link: Link, namespace: str, clock: Clock) -> None:
+        self.link = link
+        self.keys: Keys = Keys(namespace)
+        self.clock = clock
+        self.roster: Roster = Roster()
+        self.crew: Crew = Crew()
+        self._on_test_clock = not isinstance(clock, SystemClock)
+        self._told_ms = -1
+        self._clock_lock = Lock()
+
+    def script(self, name: str) -> Script:
+        """A script that asks this backend's clock."""
+        return script(name, clock_of_tests=self._on_test_clock)
+
+    def tell_the_time(self) -> None:
+        """The clock of a test is a key; the server's own needs no telling."""
+        if self._on_test_clock:
+            with self._clock_lock:
+                now_ms = self.clock.now_ms()
+                if now_ms != self._told_ms:
+                    self.link.ask("SET", self.keys.fixed[-1], now_ms)
+                    self._told_ms = now_ms
+
+    def run(self, name: str, own: Sequence[bytes], args: Sequence[Word], *, again: bool = True) -> object:
+        """A script that touches the fixed keys and these."""
+        self.tell_the_time()
+        return self.link.run(self.script(name), (*self.keys.fixed, *own), args, again=again)
+
+    def run_whole(
+        self,
+        name: str,
+        own: Sequence[bytes],
+        args: Sequence[Word] | Callable[[Roster], Sequence[Word]],
+        *,
+        again: bool = True,
+        crew: bool = False,
+    ) -> Answer:
+        """A script that may touch every queue, and with `crew` read every worker's own: its answer after 'ok'."""
+        self.tell_the_time()
+        called = self.script(name)
+        for _ in range(_ROUNDS):
+            roster, there = self.roster, self.crew
+            keys = [*self.keys.fixed, *own, *roster.keys]
+            words: list[Word] = [roster.version, there.version if crew else b""]
+            if crew:
+                keys += [self.keys.own(worker.decode()) for worker in there.workers]
+                words += [len(there.workers), *there.workers]
+            words += args(roster) if callable(args) else args
+            answer = cast(Answer, self.link.run(called, keys, words, again=again))
+            if answer[0] == b"ok":
+                return answer[1:]
+            _, version, names = cast(tuple[bytes, bytes, list[bytes]], answer)
+            if answer[0] == b"crew":
+                self.crew = Crew(version, tuple(names))
+            else:
+                self.learn(version, names)
+        raise BackendUnavailable(f"{self.link.place}: the queues or workers changed under {name} {_ROUNDS} times")
+
+    def learn(self, version: bytes, names: Sequence[bytes]) -> None:
+        """Which queues there are."""
+        queues = tuple(sorted(name.decode("ascii") for name in names))
+        keys = tuple(key for queue in queues for key in (self.keys.ready(queue), self.keys.wake(queue)))
+        self.roster = Roster(version, queues, keys)
+
+    def tell(self, told: object) -> None:
+        """Wakes those who wait for these ends: pairs of id and how many."""
+        pairs = cast(list[bytes], told)
+        if not pairs:
+            return
+        try:
+            lists = [self.keys.told(JobId(job_id)) for job_id in pairs[::2]]
+            self.link.run(self.script("tell"), lists, pairs[1::2])
+        except BackendUnavailable as error:
+            # What was written stays written; who waits looks again after a while.
+            logger.debug("those who wait for outcomes could not be told: %s", error)
+
+    def own(self, worker: WorkerId) -> tuple[bytes, bytes]:
+        """The keys of one worker."""
+        return self.keys.own(worker), self.keys.idle(worker)

@@ -1,0 +1,157 @@
+"""The wire: one connection for each thread to ask on, one to wait on, both of redis-py, packed by hiredis.
+
+Every error leaves as BackendUnavailable with its cause. What a server says when it is not the one to ask any more
+(READONLY, LOADING, MASTERDOWN, CLUSTERDOWN, UNBLOCKED) drops the connection: the next call asks who is.
+"""
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import Final, TypeAlias, TypedDict
+from weakref import WeakSet
+
+import hiredis
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import ClusterDownError, MasterDownError, NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as Disconnected
+
+from typedgator.backends.redis.place import Place
+from typedgator.backends.redis.scripts import Script
+from typedgator.errors import BackendUnavailable
+
+__all__ = ["Link", "Word"]
+
+Word: TypeAlias = bytes | str | int
+WAIT_S: Final = 5.0
+"""No wait in the server is longer."""
+_ELSEWHERE: Final = (ReadOnlyError, MasterDownError, ClusterDownError)
+"""Not LOADING: redis-py counts that as a broken line, as it should be."""
+
+
+class _Common(TypedDict):
+    db: int
+    username: str | None
+    password: str | None
+    socket_timeout: float
+    socket_connect_timeout: float
+    protocol: int
+
+
+class _Mine(threading.local):
+    """This thread's connections; those of a process before a fork are left to it."""
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.generation = 0
+        self.asking: Connection | None = None
+        self.waiting: Connection | None = None
+
+
+class Link:
+    """A server, for any number of threads and for processes after a fork."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._mine = _Mine()
+        self._all: WeakSet[Connection] = WeakSet()
+        self._lock = threading.Lock()
+        self._generation = 1
+
+    def close(self) -> None:
+        """Hangs up for all threads; a later call connects again."""
+        with self._lock:
+            self._generation += 1
+            connections, self._all = list(self._all), WeakSet()
+        for connection in connections:
+            connection.disconnect()
+
+    def ask(self, *command: Word, again: bool = True) -> object:
+        """Sends one command and reads its answer; `again`: once more when the line broke, since twice is as once."""
+        return self._send(hiredis.pack_command(command), again=again)
+
+    def run(self, script: Script, keys: Sequence[bytes], args: Sequence[Word], *, again: bool = True) -> object:
+        """Runs a script, by its SHA if the server knows it."""
+        try:
+            return self._send(hiredis.pack_command((b"EVALSHA", script.sha, len(keys), *keys, *args)), again=again)
+        except BackendUnavailable as error:
+            if not isinstance(error.__cause__, NoScriptError):
+                raise
+        return self._send(hiredis.pack_command((b"EVAL", script.text, len(keys), *keys, *args)), again=again)
+
+    def wait(self, lists: Sequence[bytes], seconds: float) -> bool:
+        """Until one of these lists has something, which is taken, or the time is over."""
+        packed = hiredis.pack_command((b"BLPOP", *lists, f"{max(min(seconds, WAIT_S), 0.001):.3f}"))
+        return self._send(packed, again=True, waiting=True) is not None
+
+    def _send(self, packed: bytes, *, again: bool, waiting: bool = False) -> object:
+        while True:
+            connection = self._connection(waiting=waiting)
+            # Half an answer may be left on the line, also after an interrupt: nobody must read it as his own.
+            clean = False
+            try:
+                connection.send_packed_command((packed,), check_health=False)
+                answer = connection.read_response()
+                clean = True
+                return answer
+            except (Disconnected, OSError) as error:
+                if not again or isinstance(error, TimeoutError):
+                    raise self._unavailable(error) from error
+            except ResponseError as error:
+                clean = not isinstance(error, _ELSEWHERE) and not str(error).startswith("UNBLOCKED")
+                raise self._unavailable(error) from error
+            except RedisError as error:  # it took too long, or was no answer
+                raise self._unavailable(error) from error
+            finally:
+                if not clean:
+                    connection.disconnect()
+            again = False
+
+    def _connection(self, *, waiting: bool) -> Connection:
+        mine = self._mine
+        if mine.pid != os.getpid() or mine.generation != self._generation:
+            mine.asking = mine.waiting = None
+            mine.pid, mine.generation = os.getpid(), self._generation
+        connection = mine.waiting if waiting else mine.asking
+        if connection is None:
+            connection = self._made(self.place.timeout_s + (WAIT_S if waiting else 0))
+            try:
+                connection.connect()
+            except (RedisError, OSError) as error:
+                connection.disconnect()
+                raise self._unavailable(error) from error
+            with self._lock:
+                self._all.add(connection)
+            if waiting:
+                mine.waiting = connection
+            else:
+                mine.asking = connection
+        return connection
+
+    def _made(self, timeout_s: float) -> Connection:
+        place = self.place
+        common: _Common = {
+            "db": place.db,
+            "username": place.username,
+            "password": place.password,
+            "socket_timeout": timeout_s,
+            "socket_connect_timeout": place.connect_timeout_s,
+            "protocol": 2,
+        }
+        if place.path is not None:
+            return UnixDomainSocketConnection(path=place.path, **common)
+        if not place.tls:
+            return Connection(host=place.host, port=place.port, socket_keepalive=True, **common)
+        return SSLConnection(
+            host=place.host,
+            port=place.port,
+            socket_keepalive=True,
+            ssl_cert_reqs="required",
+            ssl_check_hostname=True,
+            ssl_ca_certs=place.ca_certs,
+            ssl_certfile=place.certfile,
+            ssl_keyfile=place.keyfile,
+            **common,
+        )
+
+    def _unavailable(self, error: Exception) -> BackendUnavailable:
+        return BackendUnavailable(f"{self.place} did not do what it was asked: {type(error).__name__}: {error}")

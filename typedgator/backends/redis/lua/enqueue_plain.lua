@@ -1,0 +1,75 @@
+#!lua
+-- Accepts jobs that are due at once, after nothing, beside nothing, without expiry; known ids are left as they are.
+-- KEYS    meta frames done0 done1 kept queues stars everyone clock, then ready and wake of each queue
+-- ARGV    id, first 4 bytes, last bytes of the frame (from its expiry on), of each job
+-- Result  the numbers, from 1, of those that were known
+-- Cost    O(n log N)
+-- Needs   clock
+local C = redis.call
+local meta, frames, done0, done1, kept, queues, stars, everyone, clock = unpack(KEYS)
+local function int(n) return string.format('%.0f', n) end
+-- part clock
+local HALF, LANE = 17592186044416, 35184372088832
+local accepted = struct.pack('>I8', now)
+local byte, sub = string.byte, string.sub
+local known = {}
+
+local function place(queue, line, list, args)
+  C('ZADD', line, unpack(args))
+  if C('SADD', queues, queue) == 1 then C('HINCRBY', meta, 'queues', 1) end
+  if C('LLEN', list) == 0 then
+    C('RPUSH', list, 1)
+    C('PEXPIRE', list, 60000)
+  end
+  if C('EXISTS', stars) == 1 and C('LLEN', everyone) == 0 then
+    C('RPUSH', everyone, 1)
+    C('PEXPIRE', everyone, 60000)
+  end
+end
+
+if #ARGV == 3 then
+  local id, head, rest = ARGV[1], ARGV[2], ARGV[3]
+  if C('HSETNX', frames, id, head .. accepted .. rest) == 0 then return {1} end
+  if C('HEXISTS', done0, id) == 1 or C('HEXISTS', done1, id) == 1 or C('HEXISTS', kept, id) == 1 then
+    C('HDEL', frames, id)
+    return {1}
+  end
+  local score = int((255 - byte(head, 3)) * LANE + HALF + C('HINCRBY', meta, 'seq', 1))
+  place(sub(rest, 10, 9 + byte(rest, 9)), KEYS[10], KEYS[11], {score, id})
+  return known
+end
+
+local ids = {}
+for i = 1, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
+local there = C('HMGET', frames, unpack(ids))
+for _, index in ipairs({done0, done1, kept}) do
+  if C('EXISTS', index) == 1 then
+    for i, found in ipairs(C('HMGET', index, unpack(ids))) do there[i] = there[i] or found end
+  end
+end
+local bodies, lines, seen = {}, {}, {}
+local seq = HALF + C('HINCRBY', meta, 'seq', #ids) - #ids
+for i, id in ipairs(ids) do
+  if there[i] or seen[id] then
+    known[#known + 1] = i
+  else
+    seen[id] = true
+    local head, rest = ARGV[3 * i - 1], ARGV[3 * i]
+    bodies[#bodies + 1] = id
+    bodies[#bodies + 1] = head .. accepted .. rest
+    local queue = sub(rest, 10, 9 + byte(rest, 9))
+    local line = lines[queue]
+    if not line then
+      line = {}
+      lines[queue] = line
+    end
+    line[#line + 1] = int((255 - byte(head, 3)) * LANE + seq + i)
+    line[#line + 1] = id
+  end
+end
+if #bodies > 0 then
+  C('HSET', frames, unpack(bodies))
+  local prefix = sub(meta, 1, -5)
+  for queue, line in pairs(lines) do place(queue, prefix .. 'ready:' .. queue, prefix .. 'wake:' .. queue, line) end
+end
+return known

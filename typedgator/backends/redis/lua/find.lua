@@ -1,0 +1,62 @@
+#!lua flags=no-writes
+-- What is known of some jobs; nothing is written.
+-- KEYS    the fixed ones, own of each worker, then ready and wake of each queue
+-- ARGV    version of the queues, version of the crew, number of workers, workers, ids (at most 64)
+-- Result  {'ok', {state, frame, attempt, crashes, token, worker, due, finished, asked, parents, reason, outcome,
+--          progress}, …}, with '' for what there is not and {} for an unknown job; numbers as text
+-- Cost    O(W log N) for each job
+-- Needs   keys clock roster crew memory lines ending
+local n = tonumber(ARGV[3])
+
+local function unfinished(id, frame)
+  local rec = load(id)
+  local there = {'running', frame, rec.a or 0, rec.c or 0, 0, '', '', '', 0, {}, rec.r or '',
+                 rec.o and C('HGET', results, id) or false, false}
+  local finished, due = C('ZSCORE', dead, id), C('ZSCORE', delayed, id)
+  if finished then
+    there[1], there[8] = 'failed', int(-finished)
+  elseif due then
+    there[1], there[7] = rec.x and 'retrying' or 'scheduled', int(due)
+  elseif C('ZSCORE', held, id) then
+    there[1] = 'held'
+  elseif C('ZSCORE', ready(queue_of(frame)), id) then
+    there[1] = 'waiting'
+  else
+    local parents = under(blocked, id)
+    if #parents > 0 then
+      there[1], there[10], there[7] = 'blocked', parents, rec.d and int(rec.d) or ''
+    else
+      there[3] = there[3] + 1
+      for i = 1, n do
+        local value = C('HGET', own(ARGV[3 + i]), id)
+        if value then there[5], there[6] = string.match(value, '^%d+'), ARGV[3 + i] end
+      end
+      there[9] = C('HEXISTS', cancels, id)
+      there[13] = C('HGET', notes, id)
+    end
+  end
+  return there
+end
+
+local STATES = {s = 'success', f = 'failed', c = 'canceled'}
+local found = {'ok'}
+for i = 4 + n, #ARGV do
+  local id = ARGV[i]
+  local frame = C('HGET', frames, id)
+  local known = not frame and ended(id)
+  if frame then
+    found[#found + 1] = unfinished(id, frame)
+  elseif known then
+    local state, token, finished = string.match(known, '^(s)(%d+):(%d+)$')
+    if state then
+      found[#found + 1] = {'success', '', 1, 0, token, '', '', finished, 0, {}, '', false, false}
+    else
+      local info = cmsgpack.unpack(sub(known, 2))
+      found[#found + 1] = {STATES[sub(known, 1, 1)], '', info.a or 0, info.c or 0, 0, '', '', int(info.f), 0, {},
+                           info.r or '', info.o and C('HGET', results, id) or false, false}
+    end
+  else
+    found[#found + 1] = {}
+  end
+end
+return found

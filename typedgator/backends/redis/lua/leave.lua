@@ -1,0 +1,19 @@
+#!lua flags=allow-oom
+-- A worker goes: what it has comes back, attempts given back. One that is over changes nothing.
+-- KEYS    the fixed ones, own and idle of the worker, then ready and wake of each queue
+-- ARGV    version of the queues, '', worker
+-- Result  {'ok', ends to tell of}
+-- Cost    O(n log N), n the jobs that it has
+-- Needs   keys clock roster memory lines ending moves
+local worker, owner = ARGV[3], KEYS[32]
+if C('ZREM', beats, worker) == 1 then
+  for _, each in ipairs(owned_by(owner)) do
+    local id = each[2]
+    come_back(id, C('HGET', frames, id), load(id), forget_run(id))
+  end
+  C('DEL', owner, KEYS[33])
+  C('HDEL', workers, worker)
+  C('SREM', stars, worker)
+  C('HINCRBY', meta, 'crew', 1)
+end
+return {'ok', told}

@@ -1,0 +1,51 @@
+#!lua flags=allow-oom
+-- What time does to jobs, up to `limit` of each kind.
+-- KEYS    the fixed ones, then ready and wake of each queue
+-- ARGV    version of the queues, '', limit, how many held ones may fail
+-- Result  {'ok', promoted, expired, failed, forgotten, lapsed workers, ends to tell of}
+-- Cost    O(n log N)
+-- Needs   keys clock roster memory lines ending moves
+local limit = tonumber(ARGV[3])
+local late = C('ZRANGEBYSCORE', beats, '-inf', ms, 'LIMIT', 0, 16)
+for _, name in ipairs(C('ZRANGE', over, 0, 15)) do late[#late + 1] = name end
+if #late > 0 then return {'ok', 0, 0, 0, 0, late, told} end
+memory()
+local promoted, expired, failed = promote(limit), 0, 0
+for _, id in ipairs(C('ZRANGEBYSCORE', expiring, '-inf', ms, 'LIMIT', 0, limit)) do
+  local frame = C('HGET', frames, id)
+  -- A parent that expired just before may have taken it along.
+  if frame and C('ZREM', expiring, id) == 1 then
+    local rec = load(id)
+    withdraw(id, frame, rec)
+    close(id, frame, rec, 'c', 'expired')
+    settle_dependents()
+    expired = expired + 1
+  end
+end
+for _, id in ipairs(C('ZRANGEBYSCORE', held, '-inf', ms, 'LIMIT', 0, tonumber(ARGV[4]))) do
+  local frame, rec = C('HGET', frames, id), load(id)
+  local reason = rec.hr
+  unhold(id, frame, rec)
+  close(id, frame, rec, 'f', reason)
+  settle_dependents()
+  failed = failed + 1
+end
+local forgotten = 0
+for _, id in ipairs(C('ZRANGEBYSCORE', keep, '-inf', ms, 'LIMIT', 0, limit)) do
+  local known = C('HGET', kept, id)
+  local info = cmsgpack.unpack(sub(known, 2))
+  if info.o then
+    C('HDEL', results, id)
+    info.o = nil
+    C('HSET', kept, id, sub(known, 1, 1) .. cmsgpack.pack(info))
+    C('ZADD', keep, int(info.u), id)
+  end
+  if info.u <= now then
+    C('HDEL', kept, id)
+    C('ZREM', keep, id)
+  end
+  forgotten = forgotten + 1
+end
+local old = C('ZRANGEBYSCORE', dead, int(-(now - 604800000)), '+inf', 'LIMIT', 0, limit - forgotten)
+drop(old)
+return {'ok', promoted, expired, failed, forgotten + #old, late, told}

@@ -1,0 +1,140 @@
+-- Claims. Answers one of
+--   {'reap', names}          these workers lapsed: reap them, with their keys declared, and claim again
+--   {'lapsed'}               this identity is over
+--   {'wait', in_ms, alone}   nothing to give before; alone: it has a suspect, and only its own settlement helps
+--   {'jobs', tokens, ids, frames, attempts, crashes}    tokens: an array, or the first of consecutive ones;
+--                            attempts and crashes are empty when all are first attempts
+local function soonest()
+  local at = now + 5000
+  for _, index in ipairs({delayed, beats}) do
+    local first = C('ZRANGE', index, 0, 0, 'WITHSCORES')
+    if first[2] then at = math.min(at, tonumber(first[2])) end
+  end
+  return int(math.max(0, at - now))
+end
+
+local function sent_before(owner, seen, limit)
+  local ids, tokens = {}, {}
+  for _, each in ipairs(owned_by(owner)) do
+    if each[1] > seen and #ids < limit then
+      tokens[#tokens + 1], ids[#ids + 1] = int(each[1]), each[2]
+    end
+  end
+  if #ids == 0 then return nil end
+  local attempts, crashes, found = {}, {}, {}
+  for i, id in ipairs(ids) do
+    local rec = load(id)
+    attempts[i], crashes[i], found[i] = (rec.a or 0) + 1, rec.c or 0, C('HGET', frames, id)
+  end
+  return {'jobs', tokens, ids, found, attempts, crashes}
+end
+
+-- Gives these jobs to a worker, under fresh consecutive tokens; answers the first token.
+local function grant(worker, owner, ids, found, some_recs, crashes)
+  local last = tonumber(C('HGET', meta, 'token') or 0)
+  local first = math.max(last + 1, now_us)
+  local n = #ids
+  C('HSET', meta, 'token', int(first + n - 1))
+  local fields = {'', int(first + n - 1)}
+  for i = 1, n do
+    local frame, token = found[i], int(first + i - 1)
+    if byte(frame, 2) ~= 0 or some_recs[i] then
+      token = token .. '!'
+      if has(frame, 2) then C('ZREM', expiring, ids[i]) end
+      if crashes[i] and crashes[i] > 0 then C('HSET', suspects, ids[i], worker) end
+    end
+    fields[#fields + 1] = ids[i]
+    fields[#fields + 1] = token
+    if #fields >= 500 then
+      C('HSET', owner, unpack(fields))
+      fields = {}
+    end
+  end
+  if #fields > 0 then C('HSET', owner, unpack(fields)) end
+  return int(first)
+end
+
+-- The first of a queue, up to `limit` in all; true when a suspect ended it.
+local function take_from(queue, limit, ids, found, some_recs, attempts, crashes)
+  local line = ready(queue)
+  local late = 0
+  while #ids < limit and late < 256 do
+    local there = C('ZRANGE', line, 0, math.min(limit - #ids, 256) - 1)
+    if #there == 0 then return false end
+    local bodies = C('HMGET', frames, unpack(there))
+    local beside = C('HLEN', recs) > 0 and C('HMGET', recs, unpack(there)) or {}
+    local passed, expired, ends = 0, {}, false
+    for i, id in ipairs(there) do
+      local frame = bodies[i]
+      local rec = frame and beside[i] and cmsgpack.unpack(beside[i])
+      local suspect = rec and rec.c
+      if not frame then
+        -- Nobody knows what it was: an index without a frame must not stop a queue.
+      elseif has(frame, 2) and not (rec and rec.x) and expires_of(frame) <= now then
+        expired[#expired + 1] = {id, frame, rec or {}}
+      else
+        if suspect and #ids > 0 then
+          ends = true
+          break
+        end
+        local n = #ids + 1
+        ids[n], found[n], some_recs[n] = id, frame, rec or false
+        if rec then attempts[n], crashes[n] = (rec.a or 0) + 1, rec.c or 0 end
+      end
+      passed = i
+      if suspect then
+        ends = true
+        break
+      end
+    end
+    if passed > 0 then C('ZREMRANGEBYRANK', line, 0, passed - 1) end
+    for _, each in ipairs(expired) do
+      close(each[1], each[2], each[3], 'c', 'expired')
+    end
+    settle_dependents()
+    late = late + #expired
+    if ends then return true end
+  end
+  return false
+end
+
+-- `watching`: the worker was waiting, and so watched over what is due next.
+local function claim(worker, owner, limit, seen, watching, served)
+  local late = C('ZRANGEBYSCORE', beats, '-inf', ms, 'LIMIT', 0, 16)
+  if C('EXISTS', over) == 1 then
+    for _, name in ipairs(C('ZRANGE', over, 0, 15)) do late[#late + 1] = name end
+  end
+  if #late > 0 then return {'reap', late} end
+  promote(256)
+  if not C('ZSCORE', beats, worker) then return {'lapsed'} end
+  if tonumber(C('HGET', owner, '') or 0) > seen then
+    local lost = sent_before(owner, seen, limit)
+    if lost then return lost end
+  end
+  if C('HLEN', suspects) > 0 then
+    for _, name in ipairs(C('HVALS', suspects)) do
+      if name == worker then return {'wait', soonest(), 1} end
+    end
+  end
+  local ids, found, some_recs, attempts, crashes = {}, {}, {}, {}, {}
+  local some_paused = C('EXISTS', paused) == 1
+  local open = {}
+  for _, queue in ipairs(served) do
+    if not (some_paused and C('SISMEMBER', paused, queue) == 1) then open[#open + 1] = queue end
+  end
+  for _, queue in ipairs(open) do
+    if take_from(queue, limit, ids, found, some_recs, attempts, crashes) or #ids >= limit then break end
+  end
+  if #ids == 0 then return {'wait', soonest(), 0} end
+  local first = grant(worker, owner, ids, found, some_recs, crashes)
+  for _, queue in ipairs(open) do
+    if C('EXISTS', ready(queue)) == 1 then wake(queue) end
+  end
+  if watching == '1' then
+    local next_due = C('ZRANGEBYSCORE', delayed, '-inf', int(now + 5000), 'LIMIT', 0, 1)[1]
+    if next_due then wake(queue_of(C('HGET', frames, next_due))) end
+  end
+  if next(attempts) == nil then return {'jobs', first, ids, found} end
+  for i = 1, #ids do attempts[i], crashes[i] = attempts[i] or 1, crashes[i] or 0 end
+  return {'jobs', first, ids, found, attempts, crashes}
+end

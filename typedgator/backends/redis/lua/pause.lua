@@ -1,0 +1,15 @@
+#!lua flags=allow-oom
+-- A queue hands out nothing, or does again.
+-- KEYS    the fixed ones, ready and wake of the queue
+-- ARGV    queue, '1' to pause, '0' to resume
+-- Result  1
+-- Cost    O(1)
+-- Needs   keys lines
+local queue = ARGV[1]
+if ARGV[2] == '1' then
+  C('SADD', paused, queue)
+else
+  C('SREM', paused, queue)
+  wake(queue)
+end
+return 1

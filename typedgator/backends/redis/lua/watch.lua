@@ -1,0 +1,11 @@
+#!lua flags=allow-oom
+-- Somebody waits for the end of a job: the one who ends it is told so.
+-- KEYS    the fixed ones
+-- ARGV    id
+-- Result  1 when the wait is on, 0 when the job is over or not known
+-- Cost    O(1)
+-- Needs   keys
+local id = ARGV[1]
+if C('HEXISTS', frames, id) == 0 or C('ZSCORE', dead, id) then return 0 end
+C('HINCRBY', waiters, id, 1)
+return 1
