@@ -10,6 +10,7 @@ from typedgator.wire.frame import FrameFlags, open_frame
 __all__ = ["faults"]
 
 _PREFIXES: Final = ("ready:", "wake:", "own:", "idle:", "told:")
+MEMORY: Final = ("done0", "done1", "late0", "late1", "kept")
 _EXPIRING: Final = ("wake:", "idle:", "told:", "wake*")
 
 
@@ -62,7 +63,7 @@ class _Audit:
                 self.say(f"{name!r} is of no queue")
             if name.startswith("own:") and owner not in workers:
                 self.say(f"{name!r} is of no worker")
-            if name.startswith(_EXPIRING) or name in ("done0", "done1"):
+            if name.startswith(_EXPIRING) or name in MEMORY[:4]:
                 key = self.keys.prefix.encode() + name.encode("latin-1")
                 if cast(int, self.backend.link.ask("PTTL", key)) == -1:
                     self.say(f"{name!r} has no expiry")
@@ -82,7 +83,7 @@ class _Audit:
                 self.say(f"{job_id!r} waits in the wrong queue")
         for job_id in places.keys() - frames.keys():
             self.say(f"{job_id!r} is in {places[job_id]}, and has no frame")
-        known = [*self.fields("done0"), *self.fields("done1"), *self.fields("kept")]
+        known = [job_id for name in MEMORY for job_id in self.fields(name)]
         for job_id in frames.keys() & set(known):
             self.say(f"job {job_id!r} is unfinished or dead, and remembered as finished")
         if len(known) != len(set(known)):

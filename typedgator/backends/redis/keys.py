@@ -15,9 +15,9 @@ FIXED: Final = (
     *("unique", "unique_of", "kids", "blocked", "expiring"),
     *("held", "held_of", "kinds", "dead", "cancels"),
     *("notes", "suspects", "waiters", "tally", "paused"),
-    *("over", "stars", "wake*", "clock"),
+    *("over", "stars", "late0", "late1", "wake*", "clock"),
 )
-_PLAIN: Final = ("meta", "frames", "done0", "done1", "kept", "queues", "stars", "wake*", "clock")
+_PLAIN: Final = ("meta", "frames", "done0", "done1", "late0", "late1", "kept", "queues", "stars", "wake*", "clock")
 
 
 class Keys:

@@ -180,7 +180,7 @@ def _running(caller: Caller) -> Iterator[bytes]:
 
 
 def _finished(caller: Caller) -> Iterator[bytes]:
-    for name in ("done0", "done1", "kept"):
+    for name in ("done0", "done1", "late0", "late1", "kept"):
         # '#' begins the note of a spent token.
         fields = _fields(caller, caller.keys.named(name))
         yield from (job_id for job_id in fields if not (job_id.startswith(b"#") and len(job_id) == 17))

@@ -33,8 +33,9 @@ def script(name: str, *, clock_of_tests: bool = False) -> Script:
     shebang, _, body = source.partition("\n")
     needs = next(line for line in body.splitlines() if line.startswith("-- Needs")).split()[2:]
     texts = {part: _part(part, clock_of_tests=clock_of_tests) for part in needs}
-    if "\n-- part clock\n" in body:
-        body = body.replace("-- part clock\n", texts.pop("clock"))
+    for part in needs:
+        if f"\n-- part {part}\n" in body:
+            body = body.replace(f"-- part {part}\n", texts.pop(part))
     text = "\n".join([shebang, *texts.values(), body]).encode("utf-8")
     return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode("ascii"))
 

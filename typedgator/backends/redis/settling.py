@@ -1,12 +1,13 @@
 """Settlements as words for the scripts, in runs: what went well with nothing to keep takes two words each."""
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import groupby
 from typing import Final, assert_never
 
 from typedgator.backends.redis.link import Word
 from typedgator.wire.verdict import (
     KEPT_ID_MS,
+    KEPT_RESULT_MS,
     Canceled,
     Failed,
     Held,
@@ -21,34 +22,35 @@ __all__ = ["AT_ONCE", "words_of"]
 
 AT_ONCE: Final = 256
 """So many settlements are one call of a script."""
-_PLAIN: Final = Succeeded()
 
 
 def words_of(settlements: Sequence[Settlement]) -> list[Word]:
     """The words that parts/settling.lua reads."""
     words: list[Word] = []
-    rest = iter(settlements)
-    left = len(settlements)
-    start = 0
-    while start < left:
-        end = start
-        while end < left and _is_plain(settlements[end]):
-            end += 1
-        if end > start:
-            words += ("S", end - start)
-            for each in islice(rest, end - start):
-                words.append(each.job_id)
-                words.append(each.token)
-            start = end
+    for kind, run in groupby(settlements, _kind_of):
+        if kind == "S":
+            some: list[Word] = [word for each in run for word in (each.job_id, each.token)]
+            words += ("S", len(some) // 2, *some)
+        elif kind == "R":
+            some = [
+                word
+                for each in run
+                if isinstance(verdict := each.verdict, Succeeded)
+                for word in (each.job_id, each.token, verdict.outcome or b"")
+            ]
+            words += ("R", len(some) // 3, *some)
         else:
-            words += _words(next(rest))
-            start += 1
+            words += [word for each in run for word in _words(each)]
     return words
 
 
-def _is_plain(settlement: Settlement) -> bool:
+def _kind_of(settlement: Settlement) -> str:
     verdict = settlement.verdict
-    return type(verdict) is Succeeded and verdict.outcome is None and verdict.keep_ms <= KEPT_ID_MS
+    if type(verdict) is not Succeeded:
+        return ""
+    if verdict.outcome is None:
+        return "S" if verdict.keep_ms <= KEPT_ID_MS else ""
+    return "R" if verdict.keep_ms <= KEPT_RESULT_MS else ""
 
 
 def _words(settlement: Settlement) -> tuple[Word, ...]:

@@ -4,8 +4,8 @@
 -- ARGV    worker, the tokens that it asks about
 -- Result  {lapsed, numbers from 1 of lost tokens, numbers of those that should stop}
 -- Cost    O(n), n the tokens and the jobs that it has
--- Needs   keys clock
-local worker, owner = ARGV[1], KEYS[32]
+-- Needs   numbers keys clock
+local worker, owner = ARGV[1], KEYS[34]
 if not C('ZSCORE', beats, worker) then return {1} end
 C('ZADD', beats, 'XX', int(now + string.match(C('HGET', workers, worker), '^%d+')), worker)
 local lost, stopping = {}, {}

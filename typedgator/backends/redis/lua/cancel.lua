@@ -4,7 +4,7 @@
 -- ARGV    version of the queues, '', id
 -- Result  {'ok', 'done' | 'requested' | 'too late' | 'unknown', ends to tell of}
 -- Cost    O(log N), and what depends on it
--- Needs   keys clock roster memory lines ending moves
+-- Needs   numbers keys clock roster memory lines ending moves
 local id = ARGV[3]
 local frame = C('HGET', frames, id)
 if not frame then

@@ -4,7 +4,7 @@
 -- ARGV    version of the queues, version of the crew, number of workers, workers, queues
 -- Result  {'ok', {'state:queue', n, …}, dropped, paused queues}
 -- Cost    O(Q + jobs that run)
--- Needs   keys roster crew lines
+-- Needs   numbers keys roster crew lines
 local n, found, running = tonumber(ARGV[3]), C('HGETALL', tally), {}
 for i = 4 + n, #ARGV do
   found[#found + 1] = 'waiting:' .. ARGV[i]

@@ -5,7 +5,7 @@
 --         number of parents, parents
 -- Result  {'unknown', parent}, or {'ok', what stands for each job: '' when it is new, else an id, ends to tell of}
 -- Cost    O(n log N), and what is canceled with its parents
--- Needs   keys clock memory lines ending
+-- Needs   numbers keys clock memory lines ending
 local jobs, born, keys, stands_for = {}, {}, {}, {}
 local at = 1
 while ARGV[at] do

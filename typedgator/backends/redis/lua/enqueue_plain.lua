@@ -1,13 +1,13 @@
 #!lua
 -- Accepts jobs that are due at once, after nothing, beside nothing, without expiry; known ids are left as they are.
--- KEYS    meta frames done0 done1 kept queues stars everyone clock, then ready and wake of each queue
+-- KEYS    meta frames done0 done1 late0 late1 kept queues stars everyone clock, then ready and wake of each queue
 -- ARGV    id, first 4 bytes, last bytes of the frame (from its expiry on), of each job
 -- Result  the numbers, from 1, of those that were known
 -- Cost    O(n log N)
--- Needs   clock
+-- Needs   numbers clock
 local C = redis.call
-local meta, frames, done0, done1, kept, queues, stars, everyone, clock = unpack(KEYS)
-local function int(n) return string.format('%.0f', n) end
+local meta, frames, done0, done1, late0, late1, kept, queues, stars, everyone, clock = unpack(KEYS)
+-- part numbers
 -- part clock
 local HALF, LANE = 17592186044416, 35184372088832
 local accepted = struct.pack('>I8', now)
@@ -30,25 +30,28 @@ end
 if #ARGV == 3 then
   local id, head, rest = ARGV[1], ARGV[2], ARGV[3]
   if C('HSETNX', frames, id, head .. accepted .. rest) == 0 then return {1} end
-  if C('HEXISTS', done0, id) == 1 or C('HEXISTS', done1, id) == 1 or C('HEXISTS', kept, id) == 1 then
-    C('HDEL', frames, id)
-    return {1}
+  for i = 3, 7 do
+    if C('HEXISTS', KEYS[i], id) == 1 then
+      C('HDEL', frames, id)
+      return {1}
+    end
   end
   local score = int((255 - byte(head, 3)) * LANE + HALF + C('HINCRBY', meta, 'seq', 1))
-  place(sub(rest, 10, 9 + byte(rest, 9)), KEYS[10], KEYS[11], {score, id})
+  place(sub(rest, 10, 9 + byte(rest, 9)), KEYS[12], KEYS[13], {score, id})
   return known
 end
 
 local ids = {}
 for i = 1, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
 local there = C('HMGET', frames, unpack(ids))
-for _, index in ipairs({done0, done1, kept}) do
+for _, index in ipairs({done0, done1, late0, late1, kept}) do
   if C('EXISTS', index) == 1 then
     for i, found in ipairs(C('HMGET', index, unpack(ids))) do there[i] = there[i] or found end
   end
 end
 local bodies, lines, seen = {}, {}, {}
 local seq = HALF + C('HINCRBY', meta, 'seq', #ids) - #ids
+local places, lane, from = nil, nil, 0
 for i, id in ipairs(ids) do
   if there[i] or seen[id] then
     known[#known + 1] = i
@@ -63,7 +66,12 @@ for i, id in ipairs(ids) do
       line = {}
       lines[queue] = line
     end
-    line[#line + 1] = int((255 - byte(head, 3)) * LANE + seq + i)
+    if byte(head, 3) ~= lane then
+      lane = byte(head, 3)
+      places = numbered((255 - lane) * LANE + seq + i, #ids - i + 1)
+      from = i - 1
+    end
+    line[#line + 1] = places[i - from]
     line[#line + 1] = id
   end
 end

@@ -4,10 +4,10 @@
 -- ARGV    version of the queues, '', worker, limit, greatest token seen, number of queues, queues to serve, settlements
 -- Result  {'ok', numbers from 1 of the lost, claim as parts/claiming.lua says, ends to tell of}
 -- Cost    that of settle and of claim
--- Needs   keys clock roster memory lines ending moves settling claiming
+-- Needs   numbers keys clock roster memory lines ending moves settling claiming
 local n = tonumber(ARGV[6])
-local lost = settle(ARGV[3], KEYS[32], KEYS[33], 7 + n, #ARGV)
+local lost = settle(ARGV[3], KEYS[34], KEYS[35], 7 + n, #ARGV)
 local served = {}
 for i = 1, n do served[i] = ARGV[6 + i] end
-local answer = claim(ARGV[3], KEYS[32], tonumber(ARGV[4]), tonumber(ARGV[5]), '0', served)
+local answer = claim(ARGV[3], KEYS[34], tonumber(ARGV[4]), tonumber(ARGV[5]), '0', served)
 return {'ok', lost, answer, told}

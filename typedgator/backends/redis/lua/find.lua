@@ -5,7 +5,7 @@
 -- Result  {'ok', {state, frame, attempt, crashes, token, worker, due, finished, asked, parents, reason, outcome,
 --          progress}, …}, with '' for what there is not and {} for an unknown job; numbers as text
 -- Cost    O(W log N) for each job
--- Needs   keys clock roster crew memory lines ending
+-- Needs   numbers keys clock roster crew memory lines ending
 local n = tonumber(ARGV[3])
 
 local function unfinished(id, frame)
@@ -47,9 +47,10 @@ for i = 4 + n, #ARGV do
   if frame then
     found[#found + 1] = unfinished(id, frame)
   elseif known then
-    local state, token, finished = string.match(known, '^(s)(%d+):(%d+)$')
-    if state then
-      found[#found + 1] = {'success', '', 1, 0, token, '', '', finished, 0, {}, '', false, false}
+    local token, finished, rest = string.match(known, '^s(%d+):(%d+)(.*)$')
+    if token then
+      local outcome = rest ~= '' and sub(rest, 2)
+      found[#found + 1] = {'success', '', 1, 0, token, '', '', finished, 0, {}, '', outcome, false}
     else
       local info = cmsgpack.unpack(sub(known, 2))
       found[#found + 1] = {STATES[sub(known, 1, 1)], '', info.a or 0, info.c or 0, 0, '', '', int(info.f), 0, {},

@@ -4,11 +4,11 @@
 -- ARGV    worker, lease ms, the queues that it serves, separated by blanks, '1' when one of them is *
 -- Result  1
 -- Cost    O(log W)
--- Needs   keys clock
+-- Needs   numbers keys clock
 local worker = ARGV[1]
 C('ZADD', beats, int(now + ARGV[2]), worker)
 C('HSET', workers, worker, ARGV[2] .. ' ' .. ARGV[3])
-C('HSET', KEYS[32], '', '0')
+C('HSET', KEYS[34], '', '0')
 if ARGV[4] == '1' then C('SADD', stars, worker) end
 C('HINCRBY', meta, 'crew', 1)
 return 1

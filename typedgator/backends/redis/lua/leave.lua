@@ -4,14 +4,14 @@
 -- ARGV    version of the queues, '', worker
 -- Result  {'ok', ends to tell of}
 -- Cost    O(n log N), n the jobs that it has
--- Needs   keys clock roster memory lines ending moves
-local worker, owner = ARGV[3], KEYS[32]
+-- Needs   numbers keys clock roster memory lines ending moves
+local worker, owner = ARGV[3], KEYS[34]
 if C('ZREM', beats, worker) == 1 then
   for _, each in ipairs(owned_by(owner)) do
     local id = each[2]
     come_back(id, C('HGET', frames, id), load(id), forget_run(id))
   end
-  C('DEL', owner, KEYS[33])
+  C('DEL', owner, KEYS[35])
   C('HDEL', workers, worker)
   C('SREM', stars, worker)
   C('HINCRBY', meta, 'crew', 1)

@@ -4,12 +4,13 @@
 -- ARGV    version of the queues, '', limit, how many held ones may fail
 -- Result  {'ok', promoted, expired, failed, forgotten, lapsed workers, ends to tell of}
 -- Cost    O(n log N)
--- Needs   keys clock roster memory lines ending moves
+-- Needs   numbers keys clock roster memory lines ending moves
 local limit = tonumber(ARGV[3])
-local late = C('ZRANGEBYSCORE', beats, '-inf', ms, 'LIMIT', 0, 16)
-for _, name in ipairs(C('ZRANGE', over, 0, 15)) do late[#late + 1] = name end
-if #late > 0 then return {'ok', 0, 0, 0, 0, late, told} end
-memory()
+local lapsed = C('ZRANGEBYSCORE', beats, '-inf', ms, 'LIMIT', 0, 16)
+for _, name in ipairs(C('ZRANGE', over, 0, 15)) do lapsed[#lapsed + 1] = name end
+if #lapsed > 0 then return {'ok', 0, 0, 0, 0, lapsed, told} end
+done()
+late()
 local promoted, expired, failed = promote(limit), 0, 0
 for _, id in ipairs(C('ZRANGEBYSCORE', expiring, '-inf', ms, 'LIMIT', 0, limit)) do
   local frame = C('HGET', frames, id)
@@ -48,4 +49,4 @@ for _, id in ipairs(C('ZRANGEBYSCORE', keep, '-inf', ms, 'LIMIT', 0, limit)) do
 end
 local old = C('ZRANGEBYSCORE', dead, int(-(now - 604800000)), '+inf', 'LIMIT', 0, limit - forgotten)
 drop(old)
-return {'ok', promoted, expired, failed, forgotten + #old, late, told}
+return {'ok', promoted, expired, failed, forgotten + #old, lapsed, told}

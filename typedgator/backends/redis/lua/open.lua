@@ -4,6 +4,6 @@
 -- ARGV    the layout of this release
 -- Result  the layout that the namespace has
 -- Cost    O(1)
--- Needs   keys
+-- Needs   numbers keys
 C('HSETNX', meta, 'layout', ARGV[1])
 return C('HGET', meta, 'layout')

@@ -4,7 +4,7 @@
 -- ARGV    queue, '1' to pause, '0' to resume
 -- Result  1
 -- Cost    O(1)
--- Needs   keys lines
+-- Needs   numbers keys lines
 local queue = ARGV[1]
 if ARGV[2] == '1' then
   C('SADD', paused, queue)

@@ -4,7 +4,7 @@
 -- ARGV    version of the queues, '', state, ids (at most 256)
 -- Result  {'ok', how many it were, ends to tell of}
 -- Cost    O(n log N), and what depends on them
--- Needs   keys clock roster memory lines ending moves
+-- Needs   numbers keys clock roster memory lines ending moves
 local state, purged = ARGV[3], 0
 for i = 4, #ARGV do
   local id = ARGV[i]

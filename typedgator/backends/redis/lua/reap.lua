@@ -4,10 +4,10 @@
 -- ARGV    version of the queues, '', limit, workers
 -- Result  {'ok', jobs that came back, jobs that failed, ends to tell of}
 -- Cost    O(n log N), n the jobs that they have; at most `limit` are touched, the rest with the next call
--- Needs   keys clock roster memory lines ending moves
+-- Needs   numbers keys clock roster memory lines ending moves
 local limit, lapsed, jobs = tonumber(ARGV[3]), {}, {}
 for i = 4, #ARGV do
-  local worker, owner, idle = ARGV[i], KEYS[32 + 2 * (i - 4)], KEYS[33 + 2 * (i - 4)]
+  local worker, owner, idle = ARGV[i], KEYS[34 + 2 * (i - 4)], KEYS[35 + 2 * (i - 4)]
   local ends = C('ZSCORE', beats, worker)
   if ends and tonumber(ends) <= now then
     -- Over before its first job is touched: from now on its beats come too late, also when the limit stops us.

@@ -4,7 +4,7 @@
 -- ARGV    version of the queues, '', limit (at most 256), kinds as task '\0' schema
 -- Result  {'ok', how many it were, 1 when there may be more}
 -- Cost    O(n log N)
--- Needs   keys clock roster memory lines ending moves
+-- Needs   numbers keys clock roster memory lines ending moves
 local limit, found = tonumber(ARGV[3]), {}
 for i = 4, #ARGV do
   local first = ARGV[i] .. '\0'

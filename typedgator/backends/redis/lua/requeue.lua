@@ -4,7 +4,7 @@
 -- ARGV    version of the queues, '', id
 -- Result  {'ok', 1 or 0}
 -- Cost    O(log N)
--- Needs   keys clock roster lines memory ending moves
+-- Needs   numbers keys clock roster lines memory ending moves
 local id = ARGV[3]
 local frame = C('HGET', frames, id)
 if not frame then return {'ok', 0} end

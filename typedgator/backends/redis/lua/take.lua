@@ -4,7 +4,7 @@
 -- ARGV    version of the queues, '', worker, id
 -- Result  {'ok', {'jobs', …} as parts/claiming.lua says, {'lapsed'} or {'none'}, ends to tell of}
 -- Cost    O(log N)
--- Needs   keys clock roster memory lines ending moves claiming
+-- Needs   numbers keys clock roster memory lines ending moves claiming
 local worker, id = ARGV[3], ARGV[4]
 if not C('ZSCORE', beats, worker) then return {'ok', {'lapsed'}, told} end
 local frame = C('HGET', frames, id)
@@ -19,5 +19,5 @@ if has(frame, 2) and not rec.x and expires_of(frame) <= now then
   return {'ok', {'none'}, told}
 end
 local beside = next(rec) ~= nil and rec
-local first = grant(worker, KEYS[32], {id}, {frame}, {beside}, {rec.c or 0})
+local first = grant(worker, KEYS[34], {id}, {frame}, {beside}, {rec.c or 0})
 return {'ok', {'jobs', first, {id}, {frame}, {(rec.a or 0) + 1}, {rec.c or 0}}, told}

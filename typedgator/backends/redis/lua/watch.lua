@@ -4,7 +4,7 @@
 -- ARGV    id
 -- Result  1 when the wait is on, 0 when the job is over or not known
 -- Cost    O(1)
--- Needs   keys
+-- Needs   numbers keys
 local id = ARGV[1]
 if C('HEXISTS', frames, id) == 0 or C('ZSCORE', dead, id) then return 0 end
 C('HINCRBY', waiters, id, 1)

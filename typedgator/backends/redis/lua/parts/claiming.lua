@@ -34,10 +34,11 @@ local function grant(worker, owner, ids, found, some_recs, crashes)
   local last = tonumber(C('HGET', meta, 'token') or 0)
   local first = math.max(last + 1, now_us)
   local n = #ids
-  C('HSET', meta, 'token', int(first + n - 1))
-  local fields = {'', int(first + n - 1)}
+    local tokens = numbered(first, n)
+  local fields = {'', tokens[n]}
+  C('HSET', meta, 'token', tokens[n])
   for i = 1, n do
-    local frame, token = found[i], int(first + i - 1)
+    local frame, token = found[i], tokens[i]
     if byte(frame, 2) ~= 0 or some_recs[i] then
       token = token .. '!'
       if has(frame, 2) then C('ZREM', expiring, ids[i]) end
@@ -51,7 +52,7 @@ local function grant(worker, owner, ids, found, some_recs, crashes)
     end
   end
   if #fields > 0 then C('HSET', owner, unpack(fields)) end
-  return int(first)
+  return tokens[1]
 end
 
 -- The first of a queue, up to `limit` in all; true when a suspect ended it.

@@ -5,10 +5,8 @@ local done0, done1, kept, keep, results, recs = KEYS[7], KEYS[8], KEYS[9], KEYS[
 local unique, unique_of, kids, blocked, expiring = KEYS[13], KEYS[14], KEYS[15], KEYS[16], KEYS[17]
 local held, held_of, kinds, dead, cancels = KEYS[18], KEYS[19], KEYS[20], KEYS[21], KEYS[22]
 local notes, suspects, waiters, tally, paused = KEYS[23], KEYS[24], KEYS[25], KEYS[26], KEYS[27]
-local over, stars, everyone, clock = KEYS[28], KEYS[29], KEYS[30], KEYS[31]
+local over, stars, late0, late1, everyone, clock = KEYS[28], KEYS[29], KEYS[30], KEYS[31], KEYS[32], KEYS[33]
 local prefix = string.sub(meta, 1, -5)
 
--- Whole numbers below 2^53 as Redis must see them: Lua's own way to write them turns large ones into 1e+15.
-local function int(n) return string.format('%.0f', n) end
 local function ready(queue) return prefix .. 'ready:' .. queue end
 local function own(worker) return prefix .. 'own:' .. worker end

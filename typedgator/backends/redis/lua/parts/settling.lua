@@ -1,5 +1,6 @@
 -- Settlements. `settle(worker, owner, idle, first, last)` reads them from ARGV[first..last]:
---   'S' n id token id token …             n successes with nothing to keep
+--   'S' n id token …                      n successes with nothing to keep
+--   'R' n id token outcome …              n successes with a result, kept for up to ten minutes
 --   kind id token p1 p2 p3 p4             any other, kind one of
 --     s success: p1 '1' with outcome p2, keep p3 ms      f failed: outcome p2
 --     r retry: p1 '1' with outcome p2, delay p3          z snoozed: delay p3
@@ -38,8 +39,7 @@ local function settle_one(alive, owner, idle, kind, id, token, p1, p2, p3, p4)
   if not value or (value ~= token and value ~= token .. '!') then return written_before(kind, id, token) end
   local frame, rec = C('HGET', frames, id), load(id)
   C('HDEL', owner, id)
-  C('HSET', memory(), '#' .. token, kind .. id)
-  keep_memory()
+  note_end({'#' .. token, kind .. id})
   if rec.c then
     C('RPUSH', idle, 1)
     C('PEXPIRE', idle, 60000)
@@ -93,39 +93,52 @@ local function entangled(ids)
   return there
 end
 
+-- A run of successes, each of `stride` words; those that leave nothing else behind are written together.
+local function settle_well(alive, owner, idle, first, n, stride, lost, number)
+  local ids, tokens = {}, {}
+  for i = 1, n do
+    local at = first + stride * (i - 1)
+    ids[i], tokens[i] = ARGV[at], ARGV[at + 1]
+  end
+  local values, there = alive and C('HMGET', owner, unpack(ids)) or {}, entangled(ids)
+  local plain, marks, ending = {}, {}, ':' .. ms
+  if stride == 3 then ending = ending .. ':' end
+  for i = 1, n do
+    if values[i] == tokens[i] and not there[i] then
+      local mark = 's' .. tokens[i] .. ending
+      if stride == 3 then mark = mark .. ARGV[first + 3 * i - 1] end
+      plain[#plain + 1] = ids[i]
+      marks[#marks + 1] = ids[i]
+      marks[#marks + 1] = mark
+    end
+  end
+  if #plain > 0 then
+    C('HDEL', owner, unpack(plain))
+    C('HDEL', frames, unpack(plain))
+    if stride == 3 then note_late(marks) else note_end(marks) end
+  end
+  if #plain == n then return end
+  for i = 1, n do
+    if values[i] ~= tokens[i] or there[i] then
+      local has_outcome, outcome, keep_ms = '0', '', '0'
+      if stride == 3 then has_outcome, outcome, keep_ms = '1', ARGV[first + 3 * i - 1], '600000' end
+      if not settle_one(alive, owner, idle, 's', ids[i], tokens[i], has_outcome, outcome, keep_ms) then
+        lost[#lost + 1] = number + i
+      end
+    end
+  end
+end
+
+local STRIDES = {S = 2, R = 3}
 local function settle(worker, owner, idle, first, last)
   local alive = C('ZSCORE', beats, worker)
   local lost, number, at = {}, 0, first
   while at <= last do
-    if ARGV[at] == 'S' then
-      local n, ids, tokens = tonumber(ARGV[at + 1]), {}, {}
-      for i = 1, n do
-        ids[i], tokens[i] = ARGV[at + 2 * i], ARGV[at + 2 * i + 1]
-      end
-      local values, there = alive and C('HMGET', owner, unpack(ids)) or {}, entangled(ids)
-      local plain, marks, ending = {}, {}, ':' .. ms
-      for i = 1, n do
-        if values[i] == tokens[i] and not there[i] then
-          plain[#plain + 1] = ids[i]
-          marks[#marks + 1] = ids[i]
-          marks[#marks + 1] = 's' .. tokens[i] .. ending
-        end
-      end
-      if #plain > 0 then
-        C('HDEL', owner, unpack(plain))
-        C('HDEL', frames, unpack(plain))
-        C('HSET', memory(), unpack(marks))
-        keep_memory()
-      end
-      if #plain < n then
-        for i = 1, n do
-          if (values[i] ~= tokens[i] or there[i])
-              and not settle_one(alive, owner, idle, 's', ids[i], tokens[i], '0', '', '0') then
-            lost[#lost + 1] = number + i
-          end
-        end
-      end
-      number, at = number + n, at + 2 + 2 * n
+    local stride = STRIDES[ARGV[at]]
+    if stride then
+      local n = tonumber(ARGV[at + 1])
+      settle_well(alive, owner, idle, at + 2, n, stride, lost, number)
+      number, at = number + n, at + 2 + stride * n
     else
       number = number + 1
       if not settle_one(alive, owner, idle, unpack(ARGV, at, at + 6)) then lost[#lost + 1] = number end

@@ -1,0 +1,172 @@
+"""What becomes of jobs when the server forgets scripts, is full, hangs up, freezes or dies."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import count
+
+import pytest
+
+from tests.integration.redis.servers import Server, needs_redis
+from typedgator.backends.contract import Settled
+from typedgator.backends.redis import Place, RedisBackend
+from typedgator.backends.redis.audit import faults
+from typedgator.errors import BackendUnavailable
+from typedgator.testing.contract import Hand, job
+from typedgator.testing.contract.bench import named, numbers
+from typedgator.wire.states import JobState
+from typedgator.wire.verdict import Canceled, Failed, Held, Released, RetryIn, Settlement, Succeeded, Verdict
+
+pytestmark = needs_redis
+_numbers = count()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """One server for all tests that leave it as it was."""
+    with Server() as started:
+        yield started
+
+
+@pytest.fixture
+def backend(server: Server) -> Iterator[RedisBackend]:
+    """A namespace of its own."""
+    with closing(RedisBackend(Place(path=str(server.path)), namespace=f"faults-{next(_numbers)}")) as opened:
+        opened.open()
+        yield opened
+
+
+def test_forgotten_scripts_are_sent_again(backend: RedisBackend) -> None:
+    """SCRIPT FLUSH, a restart, a failover: the next call sends the whole script, once."""
+    hand = Hand(backend, ["all"], 60_000)
+    backend.link.ask("SCRIPT", "FLUSH")
+
+    backend.enqueue([job(1)])
+    backend.link.ask("SCRIPT", "FLUSH")
+
+    assert numbers(hand.claim()) == [1]
+
+
+def test_a_cut_line_is_mended(backend: RedisBackend) -> None:
+    """CLIENT KILL between two calls: the next call connects again."""
+    hand = Hand(backend, ["all"], 60_000)
+    backend.enqueue([job(1)])
+    for _ in range(3):
+        backend.link.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no", again=True)
+
+        backend.enqueue([job(1), job(2)])
+
+    assert numbers(hand.claim()) == [1, 2]
+
+
+def test_a_frozen_server_is_not_waited_for_forever() -> None:
+    """Every call returns within its timeout; when the server goes on, so do we, and no answer is another's."""
+    with (
+        Server() as server,
+        closing(RedisBackend(Place(path=str(server.path), timeout_s=0.2, connect_timeout_s=0.2))) as backend,
+    ):
+        backend.open()
+        backend.enqueue([job(1)])
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(BackendUnavailable):
+                backend.find(named(1))
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+
+        record = backend.find(named(1))
+
+        assert record is not None
+        assert record.job_id == named(1)
+
+
+def test_a_killed_server_loses_nothing_that_it_acknowledged() -> None:
+    """kill -9 and restart with `appendfsync always`: waiting, running and finished jobs are what they were."""
+    with Server(appendfsync="always") as server, closing(RedisBackend(Place(port=server.port))) as backend:
+        backend.open()
+        hand = Hand(backend, ["all"], 600_000)
+        backend.enqueue([job(number) for number in range(4)])
+        ended, running = hand.claim(2)
+        hand.succeed(ended)
+
+        server.kill()
+        server.start()
+
+        assert [record and record.state for record in map(backend.find, map(named, range(4)))] == [
+            *(JobState.SUCCESS, JobState.RUNNING, JobState.WAITING, JobState.WAITING),
+        ]
+        assert hand.succeed(running) is Settled.WRITTEN
+        assert numbers(hand.claim()) == [2, 3]
+        assert faults(backend) == []
+
+
+def test_a_full_server_does_everything_but_accept() -> None:
+    """Under `maxmemory` an enqueue is refused and writes nothing; beats, settlements, claims and cancels go on."""
+    verdicts: list[Verdict] = [
+        *(Succeeded(), Succeeded(b"a result"), RetryIn(1000, b"an error"), Released(), Canceled(), Failed(b"an error")),
+        Held("why", "t", "s"),
+    ]
+    with Server() as server, closing(RedisBackend(Place(port=server.port))) as backend:
+        backend.open()
+        backend.enqueue([job(number) for number in range(20)])
+        hand = Hand(backend, ["all"], 60_000)
+        first = hand.claim(len(verdicts))
+        backend.link.ask("CONFIG", "SET", "maxmemory", "1mb")
+
+        for refused in (job(99), job(99, delay_ms=1000)):
+            with pytest.raises(BackendUnavailable, match="maxmemory"):
+                backend.enqueue([refused])
+
+        assert backend.find(named(99)) is None
+        assert not hand.beat(*first).lapsed
+        ends = [Settlement(each.job_id, each.token, verdict) for each, verdict in zip(first, verdicts, strict=True)]
+        assert backend.settle(hand.id, ends) == [Settled.WRITTEN] * len(verdicts)
+        more = hand.claim(5)
+        assert len(more) == 5
+        assert backend.note(hand.id, more[0].token, b"progress")
+        assert backend.cancel(named(19)).value == "done"
+        settled, claimed = backend.exchange(
+            hand.id, [Settlement(more[0].job_id, more[0].token, Succeeded())], limit=1, seen=hand.seen
+        )
+        assert (settled, len(claimed)) == ([Settled.WRITTEN], 1)
+        backend.maintain(limit=10)
+        other = Hand(backend, ["all"], 60_000)
+        hand.leave()
+        assert other.claim(1)
+        assert backend.requeue(first[5].job_id)
+        assert faults(backend) == []
+
+
+def test_nothing_is_left_of_a_queue_that_was_drained(backend: RedisBackend) -> None:
+    """DBSIZE does not grow with the number of jobs."""
+
+    def drain(first: int, jobs: int) -> int:
+        backend.enqueue([job(number) for number in range(first, first + jobs)])
+        hand = Hand(backend, ["all"], 60_000)
+        for number, each in enumerate(hand.claim(jobs)):
+            hand.settle(each, Succeeded(b"a result") if number % 2 else Succeeded())
+        hand.leave()
+        return len(backend.link.ask("KEYS", "tg:*" + backend.namespace + "*"))  # type: ignore[arg-type]  # an array
+
+    assert drain(0, 10) == drain(1000, 200)
+
+
+def test_an_idle_worker_is_quiet(backend: RedisBackend) -> None:
+    """Waiting costs the server at most two commands a second, also when the caller asks twice a second."""
+    hand = Hand(backend, ["all"], 60_000)
+    hand.claim(wait_ms=20)
+    before = _commands(backend)
+
+    for _ in range(10):
+        assert hand.claim(wait_ms=20) == []
+
+    # One BLPOP for each call, and nothing else: twice a second when calls wait for half a second.
+    assert _commands(backend) - before <= 10 + 1
+
+
+def _commands(backend: RedisBackend) -> int:
+    text = backend.link.ask("INFO", "stats")
+    assert isinstance(text, bytes)
+    facts = dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
+    return int(facts["total_commands_processed"])

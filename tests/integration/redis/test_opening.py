@@ -1,0 +1,129 @@
+"""What a DSN may say, and which servers are trusted with jobs."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.integration.redis.servers import Server, needs_redis
+from typedgator.backends.connect import connect
+from typedgator.backends.redis import RedisBackend
+from typedgator.errors import BackendUnavailable, ConfigurationError
+from typedgator.testing.contract import job
+
+pytestmark = needs_redis
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """One server for all tests of this module."""
+    with Server() as started:
+        yield started
+
+
+def opened(dsn: str) -> RedisBackend:
+    """A backend by its DSN, open."""
+    backend = connect(dsn)
+    assert isinstance(backend, RedisBackend)
+    backend.open()
+    return backend
+
+
+class TestDsn:
+    """`redis://`, `rediss://`, `unix://`."""
+
+    def test_tcp_and_unix_reach_the_same_jobs(self, server: Server) -> None:
+        """One server by two roads: what comes by one is there by the other."""
+        with closing(opened(server.dsn)) as tcp, closing(opened(server.unix_dsn)) as unix:
+            tcp.enqueue([job(1)])
+
+            assert unix.find(job(1).job_id) is not None
+
+    def test_each_part_is_read(self) -> None:
+        """User, password, host, port, database and timeouts; quoted characters are what they stand for."""
+        backend = connect("redis://ann:p%40ss@db.example:7000/3?timeout=2&connect_timeout=1")
+
+        assert isinstance(backend, RedisBackend)
+        place = backend.place
+        assert (place.username, place.password, place.host, place.port, place.db) == (
+            *("ann", "p@ss", "db.example", 7000, 3),
+        )
+        assert (place.timeout_s, place.connect_timeout_s, place.tls) == (2.0, 1.0, False)
+
+    @pytest.mark.parametrize("option", ["decode_responses=True", "protocol=3"])
+    def test_what_would_change_the_answers_is_refused(self, option: str) -> None:
+        """redis-py would obey these in a URL, whatever we say; so they are refused, with the reason."""
+        with pytest.raises(ConfigurationError, match="out; "):
+            connect(f"redis://localhost/0?{option}")
+
+    @pytest.mark.parametrize(
+        "dsn",
+        [
+            *("redis://localhost:x/0", "redis://localhost/jobs", "redis://localhost/0?timeout=soon"),
+            *("redis://localhost/0?timeout=0", "unix://", "unix:///run/redis.sock?db=x", "redis://localhost/0?color=1"),
+            "rediss://localhost/0?ssl_ca_certs=/nowhere/ca.pem",
+        ],
+    )
+    def test_what_means_nothing_is_refused(self, dsn: str) -> None:
+        """ConfigurationError, before any connection is tried."""
+        with pytest.raises(ConfigurationError):
+            connect(dsn)
+
+    def test_a_password_is_never_shown(self) -> None:
+        """Neither in an error nor in a repr."""
+        backend = connect("redis://ann:secret@localhost:1/0?connect_timeout=1")
+
+        with pytest.raises(BackendUnavailable) as caught:
+            backend.open()
+
+        assert "secret" not in f"{caught.value} {backend!r}"
+
+    def test_tls_checks_the_name_of_the_host(self, server: Server) -> None:
+        """A server without TLS is no `rediss://` server, and the certificate is always asked for."""
+        with pytest.raises(BackendUnavailable):
+            connect(f"rediss://127.0.0.1:{server.port}/0?timeout=1").open()
+
+
+class TestTrust:
+    """What `open` looks at."""
+
+    @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+    def test_a_server_that_evicts_is_refused(self, policy: str) -> None:
+        """Any policy but noeviction may throw jobs away; `?allow_eviction=1` insists."""
+        with Server(settings=("--maxmemory", "64mb", "--maxmemory-policy", policy)) as server:
+            with pytest.raises(ConfigurationError, match=policy):
+                opened(server.dsn)
+
+            opened(f"{server.dsn}?allow_eviction=1").close()
+
+    def test_missing_persistence_is_told_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A server without an append-only file loses what it accepted when it crashes: one warning for each server."""
+        with Server() as server, caplog.at_level(logging.WARNING, "typedgator.redis"):
+            opened(server.dsn).close()
+            opened(server.dsn).close()
+
+        assert [record.getMessage().count("append-only") for record in caplog.records] == [1]
+
+    def test_a_server_that_keeps_everything_is_no_news(self, caplog: pytest.LogCaptureFixture) -> None:
+        """With an append-only file nothing is said."""
+        with Server(appendfsync="everysec") as server, caplog.at_level(logging.WARNING, "typedgator.redis"):
+            opened(server.dsn).close()
+
+        assert caplog.records == []
+
+    def test_a_newer_layout_is_refused(self, server: Server) -> None:
+        """Jobs that a newer release stored in another layout are left alone."""
+        with closing(opened(f"{server.dsn}?namespace=newer")) as backend:
+            backend.link.ask("HSET", backend.caller.keys.named("meta"), "layout", 99)
+
+            with pytest.raises(ConfigurationError, match="layout 99"):
+                backend.open()
+
+    def test_nobody_there_is_said_with_its_cause(self, tmp_path: Path) -> None:
+        """BackendUnavailable, the driver's error chained."""
+        with pytest.raises(BackendUnavailable) as caught:
+            connect(f"unix://{tmp_path}/nobody.sock").open()
+
+        assert caught.value.__cause__ is not None
