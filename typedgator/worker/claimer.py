@@ -117,6 +117,11 @@ class Claimer:
         self._desk.room.set()
         self._thread.join()
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether all that was ever claimed is settled or lost. An empty desk says less: an end may be on its way."""
+        return self._claimed == self._settler.settled + self._desk.dropped
+
     def lapse(self, identity: WorkerId) -> bool:
         """This identity is over: the next tick joins under a new one. False when it was over already."""
         with self._changing:
@@ -129,7 +134,7 @@ class Claimer:
     def tick(self) -> bool:
         """One claim, or one wait for room. False when there is nothing more to do."""
         # Before the rest: what is asked afterwards can only have become more.
-        quiet = self._claimed == self._settler.settled + self._desk.dropped
+        quiet = self.is_quiet
         left = self._left()
         if quiet and left <= 0:
             return False

@@ -33,6 +33,8 @@ DEFAULT_COROUTINES: Final = 100
 LEAST_LEASE_MS: Final = 5_000
 LOOK_SECONDS: Final = 0.1
 """How often a stop is looked for."""
+SHORT_SECONDS: Final = 0.005
+"""How often the last settlements are looked for."""
 LAST_SECONDS: Final = 1.0
 """What cancelled tasks, last settlements and hooks may take, however little is left of the grace."""
 
@@ -176,7 +178,9 @@ class Worker:
         self._dispatcher.stop_all()
         self._wait_for(lambda: not self._dispatcher.has_async, time.monotonic() + LAST_SECONDS)
         self._dispatcher.give_back_all()
-        self._settler.stop(self._rest(deadline))
+        # The desk is empty, but what was taken off it last may still be on its way to the settler.
+        self._wait_for(lambda: self._claimer.is_quiet, time.monotonic() + self._rest(deadline), SHORT_SECONDS)
+        self._settler.stop(0)
         undone = self._dispatcher.threads.stop(self._rest(deadline))
         if undone:
             logger.error("%d hooks were not run: all threads were busy until the end", undone)
@@ -186,12 +190,12 @@ class Worker:
     def _rest(self, deadline: float) -> float:
         return LAST_SECONDS if self._now else max(LAST_SECONDS, deadline - time.monotonic())
 
-    def _wait_for(self, done: Callable[[], bool], deadline: float) -> None:
+    def _wait_for(self, done: Callable[[], bool], deadline: float, look: float = LOOK_SECONDS) -> None:
         self._desk.wake_at = 0
         while not done() and time.monotonic() < deadline:
             self._desk.room.clear()
             if not done():
-                self._desk.room.wait(LOOK_SECONDS)
+                self._desk.room.wait(look)
 
     def _leave(self) -> None:
         identity = self._claimer.identity

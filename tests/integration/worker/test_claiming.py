@@ -6,7 +6,7 @@ from threading import Event, Semaphore
 import pytest
 
 from tests.integration.worker.conftest import Start
-from tests.integration.worker.crew import PATIENCE
+from tests.integration.worker.crew import PATIENCE, lay_on_desk
 from typedgator import ConfigurationError, Gator, JobState, Worker, current_job
 from typedgator.backends.contract import Claimed, Settled, WorkerId
 from typedgator.backends.locmem import LocmemBackend
@@ -156,6 +156,73 @@ def test_a_suspect_runs_alone(start: Start) -> None:
     assert suspect.result(timeout=PATIENCE) == 2
     for job in others:
         assert job.result(timeout=PATIENCE) == 1
+
+
+def test_what_has_not_started_does_not_wait_beside_a_suspect(start: Start) -> None:
+    """It lay on the desk when the suspect came: it goes back, so that the suspect cannot take it down."""
+    clock = FakeClock()
+    backend = Watched(clock)
+    gator = Gator(backend=backend, clock=clock)
+    going, go_on = Semaphore(0), Event()
+
+    @gator.register(name="slow")
+    def slow(number: int) -> int:
+        going.release()
+        assert go_on.wait(PATIENCE)
+        return current_job().attempt
+
+    first, *others = gator.task_many(slow, [(n,) for n in range(3)])
+    shift = start(gator, concurrency=1)
+    assert going.acquire(timeout=PATIENCE)
+    lay_on_desk(shift.worker, 2)
+    with gator.options(queue="other") as opts:
+        suspect = opts.task(slow, 9)
+    dying = backend.join(("other",), lease_ms=1_000)
+    assert len(backend.claim(dying, limit=1, wait_ms=0, seen=0)) == 1
+    clock.advance(1_000)
+    backend.maintain(limit=10)
+    identity = shift.worker._claimer.identity
+    assert identity is not None
+    claimed = backend.inner.take(identity, suspect._id)
+    assert claimed is not None
+    assert claimed.crashes == 1
+    shift.worker._claimer._claimed += 1
+    shift.worker._dispatcher.dispatch(identity, [claimed])
+
+    assert len(shift.worker._desk) == 2  # the running one, and the suspect
+    go_on.set()
+    assert [job.result(timeout=PATIENCE) for job in (first, *others, suspect)] == [1, 1, 1, 2]
+    assert shift.end().released == 2
+
+
+def test_a_claimer_without_room_does_not_spin(start: Start) -> None:
+    """The only thread runs a hook, and nothing is in hand: it waits, and looks again."""
+    gator = Gator(backend=Watched())
+    hook_runs, go_on = Event(), Event()
+
+    @gator.register(name="quick")
+    def quick() -> None:
+        pass
+
+    def hook() -> None:
+        hook_runs.set()
+        assert go_on.wait(PATIENCE)
+
+    shift = start(gator, concurrency=1)
+    ticks: list[None] = []
+    pace = shift.worker._claimer._pace
+    note = pace.note
+    pace.note = lambda ended: (ticks.append(None), note(ended))[1]  # type: ignore[method-assign]  # counts rounds
+    shift.worker._dispatcher.threads.submit([hook])
+    assert hook_runs.wait(PATIENCE)
+    backend = gator.backend
+    assert isinstance(backend, Watched)
+    backend.wait_for_calls("maintain", backend.calls["maintain"] + 1)
+    ticks.clear()
+    backend.wait_for_calls("maintain", backend.calls["maintain"] + 1)  # one to three seconds
+    assert len(ticks) < 600
+    go_on.set()
+    gator.task(quick).result(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])

@@ -8,7 +8,7 @@ from threading import Event, Semaphore
 import pytest
 
 from tests.integration.worker.conftest import Start
-from tests.integration.worker.crew import PATIENCE, Heard
+from tests.integration.worker.crew import PATIENCE, Heard, lay_on_desk
 from typedgator import Gator, JobCanceled, JobState, Retry, Worker, current_job
 from typedgator.backends.contract import Claimed, WorkerId
 from typedgator.backends.locmem import LocmemBackend
@@ -146,11 +146,7 @@ def test_a_claimed_job_that_is_canceled_before_it_starts_never_runs(gator: Gator
     first, second = gator.task(task, 1), gator.task(task, 2)
     shift = start(gator, concurrency=1)
     assert going.acquire(timeout=PATIENCE)
-    identity = shift.worker._claimer.identity
-    assert identity is not None
-    claimed = gator.backend.claim(identity, limit=1, wait_ms=0, seen=max(shift.worker._desk.holdings))
-    shift.worker._claimer._claimed += len(claimed)
-    shift.worker._dispatcher.dispatch(identity, claimed)
+    lay_on_desk(shift.worker, 1)
     assert second.cancel()
     beat(shift.worker)
     with pytest.raises(JobCanceled):
@@ -248,11 +244,7 @@ def test_unstarted_jobs_of_a_lapsed_identity_are_not_run(
     shift = start(gator, concurrency=1)
     assert going.acquire(timeout=PATIENCE)
     worker = shift.worker
-    identity = worker._claimer.identity
-    assert identity is not None
-    claimed = backend.claim(identity, limit=2, wait_ms=0, seen=max(worker._desk.holdings))
-    worker._claimer._claimed += 2
-    worker._dispatcher.dispatch(identity, claimed)
+    lay_on_desk(worker, 2)
     clock.advance(LEASE_MS)
     backend.maintain(limit=10)
     beat(worker)

@@ -28,6 +28,12 @@ signal.signal(signal.SIGTERM, lambda number, frame: worker.stop())
 gator.events.on(WorkerStarted, lambda event: print("ready", flush=True))
 print(worker.run().ended)
 """
+READ = f"""
+import sys
+from tests.integration.worker.errands import gator
+for id in sys.argv[1:]:
+    print(gator.job(id).result({PATIENCE}))
+"""
 
 
 @pytest.fixture
@@ -45,9 +51,8 @@ def test_a_job_of_one_process_is_run_by_a_worker_in_another(env: dict[str, str])
         ids = subprocess.run(
             [sys.executable, "-c", ENQUEUE], env=env, cwd=ROOT, capture_output=True, text=True, check=True
         ).stdout.split()
-        read = f"from tests.integration.worker.errands import gator\nfor id in {ids!r}:\n    print(gator.job(id).result({PATIENCE}))"
         results = subprocess.run(
-            [sys.executable, "-c", read], env=env, cwd=ROOT, capture_output=True, text=True, check=True
+            [sys.executable, "-c", READ, *ids], env=env, cwd=ROOT, capture_output=True, text=True, check=True
         ).stdout.splitlines()
         worker.send_signal(signal.SIGTERM)
         rest, _ = worker.communicate(timeout=PATIENCE)

@@ -11,7 +11,7 @@ from threading import Event, Semaphore
 import pytest
 
 from tests.integration.worker.conftest import Start
-from tests.integration.worker.crew import PATIENCE, Heard, Shift
+from tests.integration.worker.crew import PATIENCE, Heard, Shift, lay_on_desk
 from typedgator import ConfigurationError, Gator, Job, JobState, Worker, current_job
 from typedgator.events import LeaseLost, WorkerStarted, WorkerStopped
 
@@ -24,27 +24,41 @@ def attempts(gator: Gator, job: Job[int]) -> int:
     return int(record.attempt)
 
 
-def test_running_jobs_finish_and_unstarted_ones_go_back(gator: Gator, start: Start) -> None:
+@pytest.mark.parametrize("is_async", [False, True])
+def test_running_jobs_finish_and_unstarted_ones_go_back(gator: Gator, start: Start, is_async: bool) -> None:
     """Nothing is lost, and no attempt is spent."""
     going, go_on = Semaphore(0), Event()
 
-    @gator.register(name="slow")
-    def slow(number: int) -> int:
+    def wait(number: int) -> int:
         going.release()
         assert go_on.wait(PATIENCE)
         return number
 
-    jobs = gator.task_many(slow, [(n,) for n in range(3)])
+    if is_async:
+
+        @gator.register(name="slow")
+        async def slow(number: int) -> int:
+            return await asyncio.to_thread(wait, number)
+    else:
+
+        @gator.register(name="slow")
+        def slow(number: int) -> int:
+            return wait(number)
+
+    jobs = gator.task_many(slow, [(n,) for n in range(4)])
     shift = start(gator, concurrency=1)
     assert going.acquire(timeout=PATIENCE)
+    lay_on_desk(shift.worker, 2)
     shift.worker.stop()
     go_on.set()
     report = shift.wait()
 
     assert jobs[0].result(timeout=0) == 0
-    assert [job.state() for job in jobs[1:]] == [JobState.WAITING] * 2
-    assert [attempts(gator, job) for job in jobs] == [1, 0, 0]
-    assert report.succeeded == 1
+    assert [job.state() for job in jobs[1:]].count(JobState.WAITING) == 3 - (report.succeeded - 1)
+    assert [attempts(gator, job) for job in jobs[:1]] == [1]
+    assert [attempts(gator, job) for job in jobs[-1:]] == [0]
+    assert report.released + report.succeeded == 3
+    assert jobs[-1].state() is JobState.WAITING
 
 
 def test_an_async_task_that_outlives_the_grace_is_cancelled_and_released(gator: Gator, start: Start) -> None:
