@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, settings
 
 LONG = os.environ.get("TYPEDGATOR_LONG", "") == "1"
 
-# No deadlines: they measure the machine's mood. print_blob: a failure in CI can be replayed elsewhere.
-settings.register_profile("ci", deadline=None, max_examples=60, print_blob=True, derandomize=False)
+# No deadlines and no limit for drawing: they measure the machine's mood. print_blob: a failure is replayed elsewhere.
+settings.register_profile(
+    "ci", deadline=None, max_examples=60, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.register_profile(
     "long", deadline=None, max_examples=2_000, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
