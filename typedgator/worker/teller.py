@@ -80,13 +80,18 @@ class Teller:
                 self.dropped(finished.holding)
             return
         verdict = finished.settlement.verdict
-        self._count(verdict)
-        if not isinstance(verdict, Succeeded):
+        if isinstance(verdict, Succeeded):
+            self.report.succeeded += 1
+        else:
+            self._count(verdict)
             _unhurt(lambda: _log(finished))
         if self._wants_end:
             _unhurt(lambda: self._tell_end(finished))
-        if finished.holding is not None and finished.ending is not None:
-            self._send_hook(finished.holding.attempt, finished.ending, verdict)
+        holding, ending = finished.holding, finished.ending
+        if holding is not None and ending is not None:
+            policy = holding.attempt.envelope.policy
+            if policy.on_success is not None or policy.on_error is not None:
+                self._send_hook(holding.attempt, ending, verdict)
 
     def dropped(self, holding: Holding) -> None:
         """It ended, but its lease was over."""
@@ -99,8 +104,6 @@ class Teller:
     def _count(self, verdict: Verdict) -> None:
         report = self.report
         match verdict:
-            case Succeeded():
-                report.succeeded += 1
             case Failed():
                 report.failed += 1
             case RetryIn():
@@ -113,6 +116,8 @@ class Teller:
                 report.held += 1
             case Released():
                 report.released += 1
+            case Succeeded():
+                report.succeeded += 1
             case _:
                 assert_never(verdict)
 

@@ -61,7 +61,7 @@ def test_a_waiting_job_that_is_canceled_never_runs(gator: Gator, burst: Burst) -
 
 def test_a_running_async_task_is_cancelled_at_its_next_await(gator: Gator, start: Start) -> None:
     """Once, so that it can clean up in peace."""
-    going, cleaned = Event(), Event()
+    going, cleaning, clean, cleaned = Event(), Event(), Event(), Event()
 
     @gator.register(name="t", retries=5)
     async def task() -> None:
@@ -69,8 +69,8 @@ def test_a_running_async_task_is_cancelled_at_its_next_await(gator: Gator, start
         try:
             await asyncio.Event().wait()
         finally:
-            for _ in range(20):
-                await asyncio.sleep(0)
+            cleaning.set()
+            await asyncio.to_thread(clean.wait, PATIENCE)
             cleaned.set()
 
     job = gator.task(task)
@@ -78,7 +78,10 @@ def test_a_running_async_task_is_cancelled_at_its_next_await(gator: Gator, start
     assert going.wait(PATIENCE)
     assert job.cancel()
     beat(shift.worker)
+    assert cleaning.wait(PATIENCE)
     beat(shift.worker)
+    shift.worker._dispatcher.stop_all()  # as at the end of the grace
+    clean.set()
 
     with pytest.raises(JobCanceled, match="canceled"):
         job.result(timeout=PATIENCE)

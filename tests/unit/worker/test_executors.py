@@ -1,0 +1,117 @@
+"""The executors by themselves: each attempt that was given to them ends, and its end is told."""
+
+from collections.abc import Iterator
+from threading import Event
+
+import pytest
+
+from typedgator import Gator
+from typedgator.execution import Attempt, Ending, Stopped, open_attempt
+from typedgator.worker.desk import Holding
+from typedgator.worker.executors import LoopExecutor, ThreadExecutor
+
+PATIENCE = 10.0
+
+
+class Told:
+    """Remembers the ends."""
+
+    def __init__(self, *, ours: bool = True) -> None:
+        self.ours = ours
+        self.asked = Event()
+        self.ends: list[Ending] = []
+        self.told = Event()
+
+    def starting(self, holding: Holding, /) -> bool:
+        self.asked.set()
+        return self.ours
+
+    def ended(self, holding: Holding, ending: Ending, /) -> None:
+        self.ends.append(ending)
+        self.told.set()
+
+
+ran: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_ran() -> None:
+    ran.clear()
+
+
+def holding(*, is_async: bool) -> Holding:
+    """An attempt of a task that says that it ran."""
+    gator = Gator("locmem://")
+
+    @gator.register(name="sync")
+    def sync() -> None:
+        ran.append("sync")
+
+    @gator.register(name="async")
+    async def on_loop() -> None:
+        ran.append("async")
+
+    gator.task(on_loop if is_async else sync)
+    worker = gator.backend.join(["all"], lease_ms=30_000)
+    (claimed,) = gator.backend.claim(worker, limit=1, wait_ms=0, seen=0)
+    attempt = open_attempt(claimed, gator.registry)
+    assert isinstance(attempt, Attempt)
+    return Holding(worker, attempt, 0.0)
+
+
+@pytest.fixture
+def loop() -> Iterator[LoopExecutor]:
+    """With one slot."""
+    executor = LoopExecutor(1, Told(), ())
+    yield executor
+    executor.stop()
+
+
+def test_an_attempt_that_is_stopped_before_its_first_step_tells_its_end(loop: LoopExecutor) -> None:
+    """asyncio never runs a task that is cancelled before it began; its slot would be taken for ever."""
+    told = loop._told
+    assert isinstance(told, Told)
+    gate = Event()
+    loop._started().call_soon_threadsafe(gate.wait, PATIENCE)  # both calls below are made in one turn of the loop
+    one = holding(is_async=True)
+    loop.submit([one])
+    loop.stop_one(one)
+    gate.set()
+    assert told.told.wait(PATIENCE)
+    assert told.ends == [Stopped(canceled=False)]
+    assert ran == []
+    assert loop.load == 0
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_is_not_ours_any_more_is_not_run(is_async: bool) -> None:
+    """And takes no slot."""
+    told = Told(ours=False)
+    threads, loop = ThreadExecutor(1, told, ()), LoopExecutor(1, told, ())
+    threads.start()
+    (loop if is_async else threads).submit([holding(is_async=is_async)])
+    assert told.asked.wait(PATIENCE)
+    threads.stop(PATIENCE)
+    loop.stop()
+    assert (ran, told.ends) == ([], [])
+    assert threads.load == loop.load == 0
+
+
+def test_errands_that_nobody_could_run_are_counted_at_the_end() -> None:
+    """Every thread was busy until then."""
+    busy, go_on = Event(), Event()
+    threads = ThreadExecutor(1, Told(), ())
+    threads.start()
+
+    def wait() -> None:
+        busy.set()
+        assert go_on.wait(PATIENCE)
+
+    threads.submit([wait])
+    assert busy.wait(PATIENCE)
+    threads.submit([lambda: ran.append("errand")])
+    assert threads.stop(0.01) == 1
+    go_on.set()
+    for thread in threads._threads:
+        thread.join(PATIENCE)
+    assert ran == ["errand"]
