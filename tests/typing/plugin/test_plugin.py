@@ -221,3 +221,17 @@ def _calls(line: int) -> set[int]:
     text = (HERE / "refused.py").read_text().splitlines()
     name = re.match(r"def (\w+)", text[line - 1])
     return {n for n, each in enumerate(text, 1) if name is not None and each.endswith(f"({name[1]})")}
+
+
+def test_the_guide_has_a_row_for_every_mistake() -> None:
+    """Its tables are written by `python -m tests.typing.plugin.table`; one that lacks a mistake, or counts wrong, is old."""
+    page = (HERE.parents[2] / "docs" / "guide" / "type-checkers.md").read_text(encoding="utf-8")
+    files = {"calls.py": HERE.parent / "bad.py", "tasks.py": HERE / "refused.py"}
+    for name, file in files.items():
+        rows = page.partition(f"<!-- table of {name} -->")[2].partition("<!-- end of table -->")[0]
+        cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows.strip().splitlines()[2:]]
+        *found, total = cells
+        wrong = sorted(re.findall(r"  # ([ES]\d+)\w? (.*)$", file.read_text(), re.MULTILINE))
+        assert [row[0] for row in found] == [f"{mark} {what}" for mark, what in wrong]
+        assert total[0] == f"**of {len(wrong)}**"
+        assert [int(count) for count in total[1:]] == [column.count("x") for column in zip(*found, strict=True)][1:]
