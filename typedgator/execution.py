@@ -177,15 +177,15 @@ def call(attempt: Attempt, middleware: tuple[Middleware, ...] = ()) -> Ending:
 async def acall(attempt: Attempt, middleware: tuple[Middleware, ...] = ()) -> Ending:
     """Runs an async task on this loop. Raises CancelledError when it was cancelled, by whomever, else nothing."""
     limit_ms = attempt.policy.time_limit_ms
-    deadline = asyncio.timeout(None if limit_ms is None else limit_ms / 1000)
+    deadline = None if limit_ms is None else asyncio.timeout(limit_ms / 1000)
     try:
         with running(attempt.job):
-            if limit_ms is None and not middleware:
-                return Returned(await _coroutine(attempt))
-            async with deadline:
-                return Returned(await _ainside(attempt, middleware))
+            if deadline is not None:
+                async with deadline:
+                    return Returned(await _ainside(attempt, middleware))
+            return Returned(await (_ainside(attempt, middleware) if middleware else _coroutine(attempt)))
     except TimeoutError as error:
-        if limit_ms is not None and deadline.expired():
+        if limit_ms is not None and deadline is not None and deadline.expired():
             return Raised(
                 TimeLimitExceeded(f"{attempt.envelope.task} ran longer than its time_limit of {limit_ms / 1000:g} s")
             )

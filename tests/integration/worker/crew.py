@@ -1,7 +1,8 @@
 """Who works in these tests: workers in threads of their own, and what they are heard to do. Waits have an end."""
 
+import time
 from collections.abc import Callable
-from threading import Condition, Thread
+from threading import Condition, Event, Thread
 from typing import Final, TypeVar
 
 import msgspec
@@ -78,6 +79,14 @@ class Heard:
     def wait_until(self, number: int) -> None:
         """Returns once so many things were heard."""
         self.wait_for(lambda: len(self.all) >= number)
+
+
+def until(done: Callable[[], bool], what: str) -> None:
+    """Looks again and again, for what nobody tells."""
+    deadline = time.monotonic() + PATIENCE
+    while not done():
+        assert time.monotonic() < deadline, f"{what} did not happen"
+        Event().wait(0.005)
 
 
 def lay_on_desk(worker: Worker, count: int) -> None:

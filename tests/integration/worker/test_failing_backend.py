@@ -76,13 +76,14 @@ def test_jobs_whose_claim_reply_was_lost_run_once_each(gator: Gator, backend: Fl
 
 
 def test_a_settlement_waits_longer_than_the_lease_while_the_lease_is_kept(
-    gator: Gator, backend: FlakyBackend, start: Start
+    gator: Gator, backend: FlakyBackend, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given up, the job would stay running with a worker that has forgotten it."""
     ran, _ = many(gator, 1)
     backend.fail(*WRITES)
-    shift = start(gator, lease=5)
-    backend.wait_for_calls("beat", 4)  # more than a lease of 5 s
+    monkeypatch.setattr("typedgator.worker.worker.LEAST_LEASE_MS", 2_000)
+    shift = start(gator, lease=2)
+    backend.wait_for_calls("beat", 4)  # one at each third of the lease
     backend.heal()
     job = gator.job(_only_id(gator))
     assert job.result(timeout=PATIENCE) == 0
