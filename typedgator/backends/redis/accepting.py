@@ -7,7 +7,7 @@ from typedgator.backends.contract import Receipt, ReceiptStatus
 from typedgator.backends.redis.caller import Answer, Caller
 from typedgator.backends.redis.link import Word
 from typedgator.errors import UnknownDependency
-from typedgator.wire.frame import Frame, pack_frame
+from typedgator.wire.frame import FRAME_VERSION, Frame, pack_frame
 from typedgator.wire.ids import JobId, shown_id
 
 __all__ = ["accept"]
@@ -20,6 +20,8 @@ def accept(caller: Caller, frames: Sequence[Frame]) -> list[Receipt]:
     """All of them or, when a parent is unknown, none."""
     if not frames:
         return []
+    if len(frames) == 1 and _is_plain(frames[0]):
+        return [_accept_one(caller, frames[0])]
     queues = dict.fromkeys(frame.queue for frame in frames)
     lines = [key for queue in queues for key in (caller.keys.ready(queue), caller.keys.wake(queue))]
     caller.tell_the_time()
@@ -39,6 +41,31 @@ def accept(caller: Caller, frames: Sequence[Frame]) -> list[Receipt]:
         Receipt(ReceiptStatus.DUPLICATE, JobId(holder)) if holder else Receipt(ReceiptStatus.NEW, frame.job_id)
         for frame, holder in zip(frames, cast(list[bytes], answer[1]), strict=True)
     ]
+
+
+def _accept_one(caller: Caller, frame: Frame) -> Receipt:
+    """Most jobs come one by one: all that is the same for each job of a queue is packed once."""
+    head, before = caller.plain_heads.get(frame.queue) or _plain_head(caller, frame.queue)
+    job_id, envelope = frame.job_id, frame.envelope
+    first = bytes((FRAME_VERSION, int(frame.flags), frame.priority, frame.crash_budget))
+    packed = b"%b$%d\r\n%b\r\n$4\r\n%b\r\n$%d\r\n%b%b\r\n" % (
+        *(head, len(job_id), job_id, first, len(before) + len(envelope), before, envelope),
+    )
+    caller.tell_the_time()
+    known = caller.link.run_packed(packed)
+    if known is None:
+        words = job_id, first, before + envelope
+        known = caller.link.run(caller.script("enqueue_plain"), caller.plain_keys(frame.queue), words)
+    return Receipt(ReceiptStatus.DUPLICATE if known else ReceiptStatus.NEW, job_id)
+
+
+def _plain_head(caller: Caller, queue: str) -> tuple[bytes, bytes]:
+    """The command up to the job's own three words; the frame from its expiry to its envelope."""
+    name, keys = queue.encode("ascii"), caller.plain_keys(queue)
+    words = b"EVALSHA", caller.script("enqueue_plain").sha, b"%d" % len(keys), *keys
+    head = b"*%d\r\n" % (len(words) + 3) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+    caller.plain_heads[queue] = found = head, bytes(8) + bytes((len(name),)) + name
+    return found
 
 
 def _is_plain(frame: Frame) -> bool:

@@ -59,6 +59,8 @@ class Caller:
         self.clock = clock
         self.roster: Roster = Roster()
         self.crew: Crew = Crew()
+        self.plain_heads: dict[str, tuple[bytes, bytes]] = {}
+        """Of each queue that was enqueued into; filled by accepting.py."""
         self._on_test_clock = not isinstance(clock, SystemClock)
         self._told_ms = -1
         self._clock_lock = Lock()
@@ -128,6 +130,10 @@ class Caller:
         except BackendUnavailable as error:
             # What was written stays written; who waits looks again after a while.
             logger.debug("those who wait for outcomes could not be told: %s", error)
+
+    def plain_keys(self, queue: str) -> tuple[bytes, ...]:
+        """The keys of an enqueue of plain frames into one queue."""
+        return *self.keys.plain, self.keys.ready(queue), self.keys.wake(queue)
 
     def own(self, worker: WorkerId) -> tuple[bytes, bytes]:
         """The keys of one worker."""

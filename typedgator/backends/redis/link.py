@@ -78,6 +78,15 @@ class Link:
                 raise
         return self._send(hiredis.pack_command((b"EVAL", script.text, len(keys), *keys, *args)), again=again)
 
+    def run_packed(self, packed: bytes) -> object | None:
+        """Sends an EVALSHA that is packed already, again if need be; None when the server does not know the script."""
+        try:
+            return self._send(packed, again=True)
+        except BackendUnavailable as error:
+            if not isinstance(error.__cause__, NoScriptError):
+                raise
+            return None
+
     def wait(self, lists: Sequence[bytes], seconds: float) -> bool:
         """Until one of these lists has something, which is taken, or the time is over."""
         packed = hiredis.pack_command((b"BLPOP", *lists, f"{max(min(seconds, WAIT_S), 0.001):.3f}"))

@@ -29,8 +29,9 @@ local function sent_before(owner, seen, limit)
   return {'jobs', tokens, ids, found, attempts, crashes}
 end
 
--- Gives these jobs to a worker, under fresh consecutive tokens; answers the first token.
-local function grant(worker, owner, ids, found, some_recs, crashes)
+-- Gives these jobs to a worker, under fresh consecutive tokens; answers the first token. `special` are those with a
+-- record or a flag, which their settlement must look at.
+local function grant(worker, owner, ids, found, special, crashes)
   local last = tonumber(C('HGET', meta, 'token') or 0)
   local first = math.max(last + 1, now_us)
   local n = #ids
@@ -39,7 +40,7 @@ local function grant(worker, owner, ids, found, some_recs, crashes)
   C('HSET', meta, 'token', tokens[n])
   for i = 1, n do
     local frame, token = found[i], tokens[i]
-    if byte(frame, 2) ~= 0 or some_recs[i] then
+    if special[i] then
       token = token .. '!'
       if has(frame, 2) then C('ZREM', expiring, ids[i]) end
       if crashes[i] and crashes[i] > 0 then C('HSET', suspects, ids[i], worker) end
@@ -56,7 +57,7 @@ local function grant(worker, owner, ids, found, some_recs, crashes)
 end
 
 -- The first of a queue, up to `limit` in all; true when a suspect ended it.
-local function take_from(queue, limit, ids, found, some_recs, attempts, crashes)
+local function take_from(queue, limit, ids, found, special, attempts, crashes)
   local line = ready(queue)
   local late = 0
   while #ids < limit and late < 256 do
@@ -69,7 +70,11 @@ local function take_from(queue, limit, ids, found, some_recs, attempts, crashes)
       local frame = bodies[i]
       local rec = frame and beside[i] and cmsgpack.unpack(beside[i])
       local suspect = rec and rec.c
-      if not frame then
+      local flags = frame and byte(frame, 2)
+      if flags == 0 and not rec then
+        local n = #ids + 1
+        ids[n], found[n], special[n] = id, frame, false
+      elseif not frame then
         -- Nobody knows what it was: an index without a frame must not stop a queue.
       elseif has(frame, 2) and not (rec and rec.x) and expires_of(frame) <= now then
         expired[#expired + 1] = {id, frame, rec or {}}
@@ -79,7 +84,7 @@ local function take_from(queue, limit, ids, found, some_recs, attempts, crashes)
           break
         end
         local n = #ids + 1
-        ids[n], found[n], some_recs[n] = id, frame, rec or false
+        ids[n], found[n], special[n] = id, frame, true
         if rec then attempts[n], crashes[n] = (rec.a or 0) + 1, rec.c or 0 end
       end
       passed = i
@@ -117,17 +122,17 @@ local function claim(worker, owner, limit, seen, watching, served)
       if name == worker then return {'wait', soonest(), 1} end
     end
   end
-  local ids, found, some_recs, attempts, crashes = {}, {}, {}, {}, {}
+  local ids, found, special, attempts, crashes = {}, {}, {}, {}, {}
   local some_paused = C('EXISTS', paused) == 1
   local open = {}
   for _, queue in ipairs(served) do
     if not (some_paused and C('SISMEMBER', paused, queue) == 1) then open[#open + 1] = queue end
   end
   for _, queue in ipairs(open) do
-    if take_from(queue, limit, ids, found, some_recs, attempts, crashes) or #ids >= limit then break end
+    if take_from(queue, limit, ids, found, special, attempts, crashes) or #ids >= limit then break end
   end
   if #ids == 0 then return {'wait', soonest(), 0} end
-  local first = grant(worker, owner, ids, found, some_recs, crashes)
+  local first = grant(worker, owner, ids, found, special, crashes)
   for _, queue in ipairs(open) do
     if C('EXISTS', ready(queue)) == 1 then wake(queue) end
   end

@@ -1,0 +1,214 @@
+"""The Redis backend on a server of its own: what a job costs the caller, the worker and the server.
+
+    python benchmarks/bench_redis.py [--repeat 5] [--jobs 20000] [--only worker] [--json]
+
+A redis-server without persistence is started on a free port and reached over TCP. Each repetition runs every case once;
+what is printed are medians:
+
+    one         one job at a time, one caller
+    bulk        250 jobs in one atomic write
+    drain       every job claimed and settled by `exchange` in batches of 100, nothing kept
+    results     the same, each with a result of 30 bytes that is kept for ten minutes
+    sync        a whole worker, default settings, until nothing is left: no-op functions in threads
+    async       the same with no-op coroutines
+    latency     enqueue in one thread to a claim in another that waits, ms (p50, p99)
+
+Server time is that of its main thread (INFO cpu), commands are those that clients sent (INFO commandstats).
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from shutil import which
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.integration.redis.servers import Server
+from typedgator import Gator, Worker
+from typedgator.backends.redis import Place, RedisBackend
+from typedgator.wire.frame import Frame
+from typedgator.wire.ids import new_id
+from typedgator.wire.verdict import Settlement, Succeeded
+
+CASES = ("one", "bulk", "drain", "results", "sync", "async", "latency")
+FROM_CLIENTS = ("evalsha", "eval", "blpop", "info")
+"""Scripts send none of these."""
+BATCH = 100
+
+
+def nothing(number: int) -> None:
+    """A task."""
+
+
+async def nothing_async(number: int) -> None:
+    """A task."""
+
+
+class Gauge:
+    """What some jobs cost."""
+
+    def __init__(self, backend: RedisBackend, jobs: int) -> None:
+        self.backend, self.jobs = backend, jobs
+
+    def info(self, section: str) -> dict[str, str]:
+        """One section of INFO."""
+        text = self.backend.link.ask("INFO", section)
+        assert isinstance(text, bytes)
+        return dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
+
+    def server_s(self) -> float:
+        """Seconds of CPU of the server's main thread."""
+        cpu = self.info("cpu")
+        return float(cpu["used_cpu_user_main_thread"]) + float(cpu["used_cpu_sys_main_thread"])
+
+    def commands(self) -> int:
+        """Commands that clients sent."""
+        found = self.info("commandstats")
+        calls = (found.get(f"cmdstat_{name}", "calls=0") for name in FROM_CLIENTS)
+        return sum(int(each.split(",")[0].removeprefix("calls=")) for each in calls)
+
+    def __enter__(self) -> dict[str, float]:
+        self.result: dict[str, float] = {}
+        self.before = self.commands(), self.server_s(), time.process_time(), time.perf_counter()
+        return self.result
+
+    def __exit__(self, *_: object) -> None:
+        commands, server, client, wall = self.before
+        self.result["per_s"] = self.jobs / (time.perf_counter() - wall)
+        self.result["client_us"] = (time.process_time() - client) / self.jobs * 1e6
+        self.result["redis_us"] = (self.server_s() - server) / self.jobs * 1e6
+        # Reading the gauge is two commands, before and after.
+        self.result["commands"] = (self.commands() - commands - 3) / self.jobs
+
+
+def frames(jobs: int) -> list[Frame]:
+    """Jobs as large as small calls are."""
+    return [Frame(job_id=new_id(), queue="all", envelope=b"x" * 150) for _ in range(jobs)]
+
+
+def fill(backend: RedisBackend, jobs: int) -> None:
+    """So many jobs in atomic writes of 250."""
+    some = frames(jobs)
+    for start in range(0, jobs, 250):
+        backend.enqueue(some[start : start + 250])
+
+
+def drain(backend: RedisBackend, verdict: Succeeded) -> None:
+    """All of them, by exchange."""
+    worker = backend.join(["all"], lease_ms=60_000)
+    settlements, seen = [], 0
+    while True:
+        _, claimed = backend.exchange(worker, settlements, limit=BATCH, seen=seen)
+        if not claimed:
+            break
+        seen = claimed[-1].token
+        settlements = [Settlement(each.job_id, each.token, verdict) for each in claimed]
+    backend.leave(worker)
+
+
+def work(server: Server, case: str, jobs: int) -> dict[str, float]:
+    """A worker in burst mode."""
+    gator = Gator(server.dsn, namespace=f"worker-{time.time_ns()}")
+    task = gator.register(nothing_async if case == "async" else nothing)
+    for start in range(0, jobs, 5000):
+        gator.task_many(task, [(number,) for number in range(start, min(start + 5000, jobs))])
+    backend = gator.backend
+    assert isinstance(backend, RedisBackend)
+    with Gauge(backend, jobs) as result:
+        report = Worker(gator, burst=True).run()
+    assert report.succeeded == jobs, report
+    gator.close()
+    return result
+
+
+def latency(backend: RedisBackend, jobs: int) -> dict[str, float]:
+    """Enqueue here, claim in a thread that waits."""
+    worker, late, ready = backend.join(["all"], lease_ms=600_000), list[float](), threading.Event()
+    sent: dict[bytes, float] = {}
+
+    def claim() -> None:
+        seen = 0
+        ready.set()
+        while len(late) < jobs:
+            claimed = backend.claim(worker, limit=10, wait_ms=2000, seen=seen)
+            now = time.perf_counter()
+            late.extend(now - sent[each.job_id] for each in claimed)
+            seen = max([seen, *(each.token for each in claimed)])
+            backend.settle(worker, [Settlement(each.job_id, each.token, Succeeded()) for each in claimed])
+
+    thread = threading.Thread(target=claim)
+    thread.start()
+    ready.wait()
+    for frame in frames(jobs):
+        time.sleep(0.01)
+        sent[frame.job_id] = time.perf_counter()
+        backend.enqueue([frame])
+    thread.join()
+    late.sort()
+    return {"p50_ms": late[len(late) // 2] * 1e3, "p99_ms": late[len(late) * 99 // 100] * 1e3}
+
+
+def measure(case: str, jobs: int) -> dict[str, float]:
+    """One case on a fresh server."""
+    with Server() as server:
+        if case in ("sync", "async"):
+            return work(server, case, jobs)
+        backend = RedisBackend(Place(host="127.0.0.1", port=server.port))
+        backend.enqueue(frames(1))
+        drain(backend, Succeeded())
+        if case == "latency":
+            return latency(backend, 200)
+        if case == "one":
+            some = frames(jobs // 4)
+            with Gauge(backend, len(some)) as result:
+                for frame in some:
+                    backend.enqueue([frame])
+        elif case == "bulk":
+            with Gauge(backend, jobs) as result:
+                fill(backend, jobs)
+        else:
+            fill(backend, jobs)
+            with Gauge(backend, jobs) as result:
+                drain(backend, Succeeded(b"r" * 30, 600_000) if case == "results" else Succeeded())
+        backend.close()
+        return result
+
+
+def main() -> None:
+    """Runs all cases in turn and prints the medians."""
+    parser = argparse.ArgumentParser(description="The Redis backend on a server of its own.")
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=20_000)
+    parser.add_argument("--only", default="", help="only these cases, separated by commas")
+    parser.add_argument("--json", action="store_true", help="print every single result too")
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    said = parser.parse_args()
+    if said.case:
+        print(json.dumps(measure(said.case, said.jobs)))
+        return
+    if which("redis-server") is None:
+        print("redis-server was not found")
+        return
+    cases = [case for case in CASES if not said.only or case in said.only.split(",")]
+    results: dict[str, list[dict[str, float]]] = {case: [] for case in cases}
+    for _ in range(said.repeat):
+        for case in cases:
+            command = [sys.executable, __file__, "--case", case, "--jobs", str(said.jobs)]
+            with tempfile.TemporaryDirectory(prefix="bench-redis-") as folder:
+                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=folder)
+            results[case].append(json.loads(done.stdout))
+            if said.json:
+                print(json.dumps({"case": case, **results[case][-1]}), flush=True)
+    for case, found in results.items():
+        medians = {name: statistics.median(each[name] for each in found) for name in found[0]}
+        print(f"{case:8s}", "   ".join(f"{name} {value:,.4g}" for name, value in medians.items()))
+
+
+if __name__ == "__main__":
+    main()
