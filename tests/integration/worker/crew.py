@@ -44,8 +44,9 @@ class Shift:
             raise self._error
         return self.worker.report
 
-    @property
-    def is_over(self) -> bool:
+    def ends_within(self, seconds: float) -> bool:
+        """Whether it has ended by then."""
+        self._thread.join(seconds)
         return not self._thread.is_alive()
 
 

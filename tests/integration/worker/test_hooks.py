@@ -150,8 +150,10 @@ def test_hooks_are_run_before_the_end(gator: Gator, start: Start) -> None:
         pass
 
     gator.task(task)
-    shift = start(gator, burst=True, concurrency=1)
+    shift = start(gator, burst=True, concurrency=2)
     heard.wait_until(1)
+    assert shift.worker._over.wait(PATIENCE)
+    assert not shift.ends_within(0.5)
     go_on.set()
     shift.wait()
     assert heard.all == ["slow hook began", "slow hook ended"]

@@ -135,16 +135,27 @@ def test_a_canceled_job_is_not_tried_again(gator: Gator, start: Start) -> None:
     assert not events.of(JobRetrying)
 
 
-def test_a_claimed_job_that_is_canceled_before_it_starts_never_runs(gator: Gator, start: Start) -> None:
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_claimed_job_that_is_canceled_before_it_starts_never_runs(gator: Gator, start: Start, is_async: bool) -> None:
     """It lies behind another one on the worker's desk."""
     going, go_on = Semaphore(0), Event()
     ran: list[int] = []
 
-    @gator.register(name="t")
-    async def task(number: int) -> None:
+    def run(number: int) -> None:
         ran.append(number)
         going.release()
-        await asyncio.to_thread(go_on.wait, PATIENCE)
+        assert go_on.wait(PATIENCE)
+
+    if is_async:
+
+        @gator.register(name="t")
+        async def task(number: int) -> None:
+            await asyncio.to_thread(run, number)
+    else:
+
+        @gator.register(name="t")
+        def task(number: int) -> None:
+            run(number)
 
     first, second = gator.task(task, 1), gator.task(task, 2)
     shift = start(gator, concurrency=1)

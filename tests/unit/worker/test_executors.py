@@ -1,7 +1,8 @@
 """The executors by themselves: each attempt that was given to them ends, and its end is told."""
 
+import asyncio
 from collections.abc import Iterator
-from threading import Event
+from threading import Event, Semaphore
 
 import pytest
 
@@ -39,24 +40,63 @@ def _nothing_ran() -> None:
     ran.clear()
 
 
+running, go_on = Semaphore(0), Event()
+
+
+def run() -> None:
+    """Runs until it may end."""
+    running.release()
+    assert go_on.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_no_more_run_than_there_are_slots(is_async: bool) -> None:
+    """However many are given at once; the others follow."""
+    go_on.clear()
+    told = Told()
+    threads, loop = ThreadExecutor(2, told, ()), LoopExecutor(2, told, ())
+    threads.start()
+    (loop if is_async else threads).submit(holdings(5, is_async=is_async, waits=True))
+    for _ in range(2):
+        assert running.acquire(timeout=PATIENCE)
+    assert not running.acquire(timeout=0.2)
+    go_on.set()
+    for _ in range(3):
+        assert running.acquire(timeout=PATIENCE)
+    threads.stop(PATIENCE)
+    while len(told.ends) < 5:
+        told.told.clear()
+        assert len(told.ends) == 5 or told.told.wait(PATIENCE)
+    loop.stop()
+    assert threads.load == loop.load == 0
+
+
 def holding(*, is_async: bool) -> Holding:
     """An attempt of a task that says that it ran."""
+    return holdings(1, is_async=is_async)[0]
+
+
+def holdings(count: int, *, is_async: bool, waits: bool = False) -> list[Holding]:
+    """Attempts of a task that says that it ran, or waits."""
     gator = Gator("locmem://")
 
     @gator.register(name="sync")
     def sync() -> None:
-        ran.append("sync")
+        run() if waits else ran.append("sync")
 
     @gator.register(name="async")
     async def on_loop() -> None:
-        ran.append("async")
+        await asyncio.to_thread(run) if waits else ran.append("async")
 
-    gator.task(on_loop if is_async else sync)
+    for _ in range(count):
+        gator.task(on_loop if is_async else sync)
     worker = gator.backend.join(["all"], lease_ms=30_000)
-    (claimed,) = gator.backend.claim(worker, limit=1, wait_ms=0, seen=0)
-    attempt = open_attempt(claimed, gator.registry)
-    assert isinstance(attempt, Attempt)
-    return Holding(worker, attempt, 0.0)
+    made: list[Holding] = []
+    for claimed in gator.backend.claim(worker, limit=count, wait_ms=0, seen=0):
+        attempt = open_attempt(claimed, gator.registry)
+        assert isinstance(attempt, Attempt)
+        made.append(Holding(worker, attempt, 0.0))
+    return made
 
 
 @pytest.fixture
