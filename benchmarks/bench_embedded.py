@@ -2,7 +2,7 @@
 
     python -m benchmarks.bench_embedded [--repeat 5] [--jobs 2000] [--folder DIR] [--json FILE]
 
-    enqueue   one caller, one job at a time: ours `task.task(n, text)`, checked, encoded, durable; huey's `task(n, text)`
+    enqueue   one caller, one job at a time: ours `task.task(n, text)`, durable; huey's `task(n, text)`
     drain     one worker process runs queued no-op jobs, from start to the last outcome stored: ours with 8 threads,
               huey with 1, 4 and 8, of which the best counts
 

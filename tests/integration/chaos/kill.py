@@ -1,4 +1,4 @@
-"""kill -9 of real workers under load: is a job lost, an outcome written twice, how soon does an interrupted job run again?
+"""kill -9 of real workers under load: is a job lost, an outcome written twice, how soon does one run again?
 
     python -m tests.integration.chaos.kill --jobs 2000 --kills 12
 
