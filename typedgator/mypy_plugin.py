@@ -8,9 +8,11 @@ has changed.
 """
 
 import dataclasses
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from mypy.checker import TypeChecker
@@ -34,7 +36,8 @@ from mypy.nodes import (
     TypeInfo,
     Var,
 )
-from mypy.plugin import FunctionContext, MethodContext, Plugin
+from mypy.options import Options
+from mypy.plugin import FunctionContext, MethodContext, Plugin, ReportConfigContext
 from mypy.types import (
     AnyType,
     CallableType,
@@ -70,6 +73,8 @@ TASK: Final = "typedgator.task.Hooked"
 
 _WATCHERS: Final = ["_watchers"]
 """Where mypy keeps its error filters, newest last: an attribute without a promise, see `_unfiltered`."""
+
+_RULE: Final = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
 
 _Call: TypeAlias = MethodContext | FunctionContext
 
@@ -696,8 +701,10 @@ def _result(declared: CallableType, definition: FuncDef | LambdaExpr | None) -> 
 class GatorPlugin(Plugin):
     """Looks at every call of `register` and `options` on a Gator, and at every function that makes a task."""
 
-    _classes: defaultdict[str, set[TypeInfo]]
-    """By module, the classes that its verdicts rest on."""
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        # By module, the classes that its verdicts rest on.
+        self._seen: defaultdict[str, set[TypeInfo]] = defaultdict(set)
 
     def get_method_hook(self, fullname: str) -> Callable[[MethodContext], Type] | None:
         # mypy names a method after the class that it is called on, MyGator.register: its bases are looked at then.
@@ -716,9 +723,16 @@ class GatorPlugin(Plugin):
         node = symbol.node if symbol is not None else None
         return self._factory if isinstance(node, (FuncDef, OverloadedFuncDef)) and _makes_a_task(node) else None
 
+    def report_config_data(self, ctx: ReportConfigContext) -> str:
+        """Stored with each module: what another version of this rule has said of it is not believed.
+
+        mypy itself forgets a change of the plugin after one run, and believes its cache of the modules not in that run.
+        """
+        return _RULE
+
     def get_additional_indirect_deps(self, file: MypyFile) -> set[str]:
         """The modules of all classes inside the parameters: the verdict is asked for again when one of them changes."""
-        return {info.module_name for info in self._seen().get(file.fullname, ())}
+        return {info.module_name for info in self._seen.get(file.fullname, ())}
 
     def _register(self, ctx: MethodContext) -> Type:
         if isinstance(ctx.type, Instance) and ctx.type.type.has_base(GATOR):
@@ -758,14 +772,9 @@ class GatorPlugin(Plugin):
             for refusal in refusals:
                 ctx.api.fail(refusal, found.where, code=SIMPLE)
 
-    def _seen(self) -> defaultdict[str, set[TypeInfo]]:
-        if not hasattr(self, "_classes"):
-            self._classes = defaultdict(set)
-        return self._classes
-
     def _depend(self, api: TypeChecker, seen: set[TypeInfo]) -> None:
         """A change of these classes is a reason to look again: for the cache by module, for the daemon by class."""
-        self._seen()[api.tree.fullname] |= seen
+        self._seen[api.tree.fullname] |= seen
         target = api.tscope.current_target()
         for info in seen:
             for changed in ("", "[wildcard]", *(f".{name}" for name in info.names)):

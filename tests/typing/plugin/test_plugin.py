@@ -164,6 +164,22 @@ def test_a_warm_run_says_what_a_cold_one_says(folder: Path, ask: Ask, warm: Path
     assert ["which is a dataclass that can change" in line for line in set(told()) - set(cold)] == [True]
 
 
+def test_a_new_version_of_the_rule_believes_no_old_verdict(folder: Path, ask: Ask, warm: Path) -> None:
+    """Not even of a module that the first run after the change did not look at."""
+    rule = folder / "rule.py"
+    shutil.copy(HERE.parents[2] / "typedgator" / "mypy_plugin.py", rule)
+    shutil.copy(folder / "bare.py", folder / "other.py")
+
+    def other(*files: str) -> str:
+        told = ask(folder, *files, plugin="rule.py", cache=warm)
+        return next(line for line in told if line.startswith("other.py"))
+
+    assert "is not a simple type" in other("bare.py", "other.py")
+    edit(rule, "is not a simple type; pass its id", "is far from simple; pass its id")
+    ask(folder, "bare.py", plugin="rule.py", cache=warm)
+    assert "is far from simple" in other("other.py")
+
+
 def test_the_daemon_follows_an_edit_and_its_undo(folder: Path, ask: Ask, warm: Path) -> None:
     """dmypy, in the task's own file and two modules away."""
     for name, text in TWO_STEPS.items():
