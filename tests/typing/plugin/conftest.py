@@ -20,6 +20,8 @@ def ask() -> Ask:
 
     `plugin` is what the configuration names, `command` what is run, `cache` a folder to begin warm from.
     """
+    if not (BIN / "mypy").exists():
+        pytest.skip("mypy is not installed beside this Python")
 
     def about(
         folder: Path,

@@ -20,6 +20,8 @@ from typedgator.wire.simple import NotSimple, simple
 HERE = Path(__file__).parent
 Ask = Callable[..., list[str]]
 
+pytestmark = pytest.mark.timeout(300)
+
 HEADER = """\
 import collections
 import collections.abc
