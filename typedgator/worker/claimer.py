@@ -37,7 +37,7 @@ class Pace:
         self._clock = clock
         self._ended = 0
         self._since = clock()
-        self.per_second = 0.0
+        self.per_second: float = 0.0
 
     def note(self, ended: int) -> None:
         """`ended` is how many have ended since the start."""
@@ -95,10 +95,10 @@ class Claimer:
         self._claimed = 0
         self._errors = 0
         self._stopping = Event()
-        self.is_halted = False
+        self.is_halted: bool = False
         """Set by whoever wants no more claims, also where no lock may be taken; `stop` wakes and waits as well."""
         self._thread: Final = Thread(target=self._run, name="typedgator-claimer", daemon=True)
-        self.last_good = time.monotonic()
+        self.last_good: float = time.monotonic()
         """When the backend last answered, or needed not be asked, seconds of the monotonic clock."""
 
     @property

@@ -26,9 +26,9 @@ class Holding:
         self.identity: Final = identity
         self.attempt: Final = attempt
         self.since: Final = since
-        self.canceled = False
+        self.canceled: bool = False
         """Somebody asked the job to stop."""
-        self.stopped = False
+        self.stopped: bool = False
         """The worker told the attempt to stop, for whatever reason."""
 
     @property
@@ -79,8 +79,8 @@ class Desk:
         self.holdings: Final[dict[Token, Holding]] = {}
         self.room: Final = Event()
         """Set when the claimer may want more: at most `wake_at` attempts are in hand."""
-        self.wake_at = 0
-        self.dropped = 0
+        self.wake_at: int = 0
+        self.dropped: int = 0
         """Attempts that were taken off unsettled."""
         self._dropping: Final = Lock()
 

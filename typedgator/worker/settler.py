@@ -49,9 +49,9 @@ class Settler:
         self._size = FULL
         self._failures = 0
         self._thread: Final = Thread(target=self._run, name="typedgator-settler", daemon=True)
-        self.settled = 0
+        self.settled: int = 0
         """Settlements that were answered."""
-        self.unstarted = 0
+        self.unstarted: int = 0
         """Those among them whose attempt did not run to an end."""
 
     def start(self) -> None:

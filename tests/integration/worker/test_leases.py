@@ -168,6 +168,8 @@ def test_a_claimed_job_that_is_canceled_before_it_starts_never_runs(gator: Gator
     go_on.set()
     first.result(timeout=PATIENCE)
     assert ran == [1]
+    report = shift.end()
+    assert (report.canceled, report.released) == (1, 0)
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -272,12 +274,14 @@ def test_unstarted_jobs_of_a_lapsed_identity_are_not_run(
 def test_a_single_lost_job_is_dropped_and_the_others_go_on(gator: Gator, backend: FlakyBackend, start: Start) -> None:
     """Somebody settled it in our name, say an operator's tool."""
     going, go_on = Semaphore(0), Event()
+    told_to_stop: dict[int, bool] = {}
 
     @gator.register(name="t")
     def task(number: int) -> bool:
         going.release()
         assert go_on.wait(PATIENCE)
-        return current_job().should_stop
+        told_to_stop[number] = current_job().should_stop
+        return told_to_stop[number]
 
     jobs = gator.task_many(task, [(1,), (2,)])
     shift = start(gator, concurrency=2)
@@ -298,6 +302,7 @@ def test_a_single_lost_job_is_dropped_and_the_others_go_on(gator: Gator, backend
         jobs[0].result(timeout=PATIENCE)
     report = shift.end()
     assert (report.succeeded, report.lost) == (1, 1)
+    assert told_to_stop == {1: True, 2: False}
 
 
 class Twice(FlakyBackend):
