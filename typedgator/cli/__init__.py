@@ -43,5 +43,5 @@ def main() -> None:
     """Typed tasks, run later: start workers, look at jobs and queues."""
 
 
-for command in (worker, jobs, queues, demo):
-    main.add_command(command)
+for _command in (worker, jobs, queues, demo):
+    main.add_command(_command)

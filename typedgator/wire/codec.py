@@ -48,7 +48,7 @@ class Codec:
     def __init__(self, term: Term, max_items: int | None) -> None:
         self.term = term
         self._max_items = max_items
-        self.canonical = canonical(term)
+        self.canonical: Callable[[object], bytes] = canonical(term)
         self.unpack: Callable[[bytes], Any] = msgspec.msgpack.Decoder(wire_type(term), ext_hook=no_ext).decode
         self.pack: Callable[[object], bytes] = (
             self._pack_proved if any(_own_code(part) for part in term.all()) else pack
