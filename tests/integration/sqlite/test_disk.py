@@ -141,6 +141,19 @@ def test_work_beside_the_call_is_bounded(tmp_path: Path) -> None:
     backend.close()
 
 
+def test_upkeep_goes_on_when_one_job_took_another_along(tmp_path: Path) -> None:
+    """Two of the first three late jobs are parent and child: they end together, and count as one; `more` stays true."""
+    clock = FakeClock()
+    backend = SqliteBackend(tmp_path / "jobs.db", clock=clock)
+    backend.enqueue([job(1, expires_in_ms=1), job(2, after=[1], expires_in_ms=1), job(3, expires_in_ms=1)])
+    clock.advance(1)
+    upkeep = backend.maintain(limit=2)
+    assert (upkeep.expired, upkeep.more) == (1, True)
+    upkeep = backend.maintain(limit=2)
+    assert (upkeep.expired, upkeep.more) == (1, False)
+    backend.close()
+
+
 def test_an_intact_file_has_no_faults_and_a_doctored_one_has(tmp_path: Path) -> None:
     """The audit that the other tests rely on does find something."""
     backend = SqliteBackend(tmp_path / "jobs.db")

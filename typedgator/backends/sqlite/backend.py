@@ -244,9 +244,9 @@ class SqliteBackend:
         with self.storage.write() as tx:
             promoted = turning.promote(tx, limit)
             reclaimed, crashed = turning.reap(tx, limit)
-            expired = turning.expire(tx, limit)
+            expired, more_late = turning.expire(tx, limit)
             overheld = turning.fail_held(tx, limit - crashed)
-            pruned, more = turning.forget(tx, limit)
+            pruned, more_old = turning.forget(tx, limit)
         self._checkpoint()
         return Upkeep(
             promoted=promoted,
@@ -254,7 +254,7 @@ class SqliteBackend:
             failed=crashed + overheld,
             expired=expired,
             pruned=pruned,
-            more=more or limit in (promoted, reclaimed + crashed, crashed + overheld, expired),
+            more=more_late or more_old or limit in (promoted, reclaimed + crashed, crashed + overheld),
         )
 
     def _checkpoint(self) -> None:

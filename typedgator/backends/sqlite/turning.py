@@ -64,16 +64,17 @@ def reap(tx: Transaction, limit: int) -> tuple[int, int]:
     return reclaimed, failed
 
 
-def expire(tx: Transaction, limit: int) -> int:
-    """What was not started in time is canceled."""
+def expire(tx: Transaction, limit: int) -> tuple[int, bool]:
+    """What was not started in time is canceled: how many jobs it was, and whether the limit stopped it."""
     expired = 0
-    for (seq,) in tx.db.execute(_EXPIRED_JOBS, {"ns": tx.ns, "now": tx.now, "limit": limit}).fetchall():
+    late = tx.db.execute(_EXPIRED_JOBS, {"ns": tx.ns, "now": tx.now, "limit": limit}).fetchall()
+    for (seq,) in late:
         job = by_seq(tx, seq)
         # A parent that expired just before may have taken it along.
         if job.finished_ms is None:
             finish(tx, job, JobState.CANCELED, reason="expired")
             expired += 1
-    return expired
+    return expired, len(late) == limit
 
 
 def fail_held(tx: Transaction, limit: int) -> int:
