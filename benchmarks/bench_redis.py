@@ -6,6 +6,8 @@ A redis-server without persistence is started on a free port and reached over TC
 what is printed are medians:
 
     one         one job at a time, one caller
+    loop        one job at a time, one coroutine
+    loops       one job at a time, 100 coroutines
     bulk        250 jobs in one atomic write
     drain       every job claimed and settled by `exchange` in batches of 100, nothing kept
     results     the same, each with a result of 30 bytes that is kept for ten minutes
@@ -17,6 +19,7 @@ Server time is that of its main thread (INFO cpu), commands are those that clien
 """
 
 import argparse
+import asyncio
 import json
 import statistics
 import subprocess
@@ -36,7 +39,7 @@ from typedgator.wire.frame import Frame
 from typedgator.wire.ids import new_id
 from typedgator.wire.verdict import Settlement, Succeeded
 
-CASES = ("one", "bulk", "drain", "results", "sync", "async", "latency")
+CASES = ("one", "loop", "loops", "bulk", "drain", "results", "sync", "async", "latency")
 FROM_CLIENTS = ("evalsha", "eval", "blpop", "info")
 """Scripts send none of these."""
 BATCH = 100
@@ -154,6 +157,24 @@ def latency(backend: RedisBackend, jobs: int) -> dict[str, float]:
     return {"p50_ms": late[len(late) // 2] * 1e3, "p99_ms": late[len(late) * 99 // 100] * 1e3}
 
 
+def on_a_loop(backend: RedisBackend, coroutines: int, jobs: int) -> dict[str, float]:
+    """Enqueue from an event loop."""
+    some = frames(jobs)
+
+    async def call(mine: list[Frame]) -> None:
+        for frame in mine:
+            await backend.on_loops.aenqueue([frame])
+
+    async def main() -> dict[str, float]:
+        await backend.on_loops.aenqueue(frames(1))
+        with Gauge(backend, jobs) as result:
+            await asyncio.gather(*(call(some[first::coroutines]) for first in range(coroutines)))
+        await backend.on_loops.aclose()
+        return result
+
+    return asyncio.run(main())
+
+
 def measure(case: str, jobs: int) -> dict[str, float]:
     """One case on a fresh server."""
     with Server() as server:
@@ -164,6 +185,8 @@ def measure(case: str, jobs: int) -> dict[str, float]:
         drain(backend, Succeeded())
         if case == "latency":
             return latency(backend, 200)
+        if case.startswith("loop"):
+            return on_a_loop(backend, 1 if case == "loop" else 100, jobs // 4)
         if case == "one":
             some = frames(jobs // 4)
             with Gauge(backend, len(some)) as result:

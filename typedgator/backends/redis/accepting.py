@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from typedgator.backends.contract import Receipt, ReceiptStatus
-from typedgator.backends.redis.caller import Answer, Caller
-from typedgator.backends.redis.link import Word
+from typedgator.backends.redis.caller import Answer, Caller, Steps
+from typedgator.backends.redis.link import Request, Word
 from typedgator.errors import UnknownDependency
 from typedgator.wire.frame import FRAME_VERSION, Frame, pack_frame
 from typedgator.wire.ids import JobId, shown_id
 
-__all__ = ["accept"]
+__all__ = ["accept", "accepting", "is_plain", "packed_plain"]
 
 _ACCEPTED: Final = slice(4, 12)
 _HEAD: Final = 4
@@ -18,25 +18,27 @@ _HEAD: Final = 4
 
 def accept(caller: Caller, frames: Sequence[Frame]) -> list[Receipt]:
     """All of them or, when a parent is unknown, none."""
-    if not frames:
-        return []
-    if len(frames) == 1 and _is_plain(frames[0]):
+    if len(frames) == 1 and is_plain(frames[0]):
         return [_accept_one(caller, frames[0])]
+    return caller.do(accepting(caller, frames)) if frames else []
+
+
+def accepting(caller: Caller, frames: Sequence[Frame]) -> Steps[list[Receipt]]:
+    """The same in steps."""
     queues = dict.fromkeys(frame.queue for frame in frames)
     lines = [key for queue in queues for key in (caller.keys.ready(queue), caller.keys.wake(queue))]
-    caller.tell_the_time()
-    if all(map(_is_plain, frames)):
-        keys = (*caller.keys.plain, *lines)
-        known = caller.link.run(caller.script("enqueue_plain"), keys, [word for f in frames for word in _plain(f)])
+    if all(map(is_plain, frames)):
+        words = [word for frame in frames for word in _plain(frame)]
+        known = yield Request(caller.script("enqueue_plain"), (*caller.keys.plain, *lines), words)
         receipts = [Receipt(ReceiptStatus.NEW, frame.job_id) for frame in frames]
         for number in cast(list[int], known):
             receipts[number - 1] = Receipt(ReceiptStatus.DUPLICATE, frames[number - 1].job_id)
         return receipts
     words = [word for frame in frames for word in _any(frame)]
-    answer = cast(Answer, caller.link.run(caller.script("enqueue"), (*caller.keys.fixed, *lines), words))
+    answer = cast(Answer, (yield caller.request("enqueue", lines, words)))
     if answer[0] == b"unknown":
         raise UnknownDependency(shown_id(JobId(cast(bytes, answer[1]))))
-    caller.tell(answer[2])
+    yield from caller.telling(answer[2])
     return [
         Receipt(ReceiptStatus.DUPLICATE, JobId(holder)) if holder else Receipt(ReceiptStatus.NEW, frame.job_id)
         for frame, holder in zip(frames, cast(list[bytes], answer[1]), strict=True)
@@ -45,18 +47,21 @@ def accept(caller: Caller, frames: Sequence[Frame]) -> list[Receipt]:
 
 def _accept_one(caller: Caller, frame: Frame) -> Receipt:
     """Most jobs come one by one: all that is the same for each job of a queue is packed once."""
+    caller.tell_the_time()
+    known = caller.link.run_packed(packed_plain(caller, frame))
+    if known is None:
+        return caller.do(accepting(caller, [frame]))[0]
+    return Receipt(ReceiptStatus.DUPLICATE if known else ReceiptStatus.NEW, frame.job_id)
+
+
+def packed_plain(caller: Caller, frame: Frame) -> bytes:
+    """The whole command for one plain frame."""
     head, before = caller.plain_heads.get(frame.queue) or _plain_head(caller, frame.queue)
     job_id, envelope = frame.job_id, frame.envelope
     first = bytes((FRAME_VERSION, int(frame.flags), frame.priority, frame.crash_budget))
-    packed = b"%b$%d\r\n%b\r\n$4\r\n%b\r\n$%d\r\n%b%b\r\n" % (
+    return b"%b$%d\r\n%b\r\n$4\r\n%b\r\n$%d\r\n%b%b\r\n" % (
         *(head, len(job_id), job_id, first, len(before) + len(envelope), before, envelope),
     )
-    caller.tell_the_time()
-    known = caller.link.run_packed(packed)
-    if known is None:
-        words = job_id, first, before + envelope
-        known = caller.link.run(caller.script("enqueue_plain"), caller.plain_keys(frame.queue), words)
-    return Receipt(ReceiptStatus.DUPLICATE if known else ReceiptStatus.NEW, job_id)
 
 
 def _plain_head(caller: Caller, queue: str) -> tuple[bytes, bytes]:
@@ -68,7 +73,8 @@ def _plain_head(caller: Caller, queue: str) -> tuple[bytes, bytes]:
     return found
 
 
-def _is_plain(frame: Frame) -> bool:
+def is_plain(frame: Frame) -> bool:
+    """Due at once, after nothing, beside nothing, without expiry."""
     return frame.delay_ms == 0 and frame.unique is None and not frame.parents and frame.expires_in_ms is None
 
 

@@ -21,7 +21,9 @@ from typedgator.backends.contract import (
     WorkerId,
 )
 from typedgator.backends.redis import accepting, reading
+from typedgator.backends.redis.aio import AsyncRedis
 from typedgator.backends.redis.caller import Answer, Caller
+from typedgator.backends.redis.canceling import canceling
 from typedgator.backends.redis.link import Link
 from typedgator.backends.redis.opening import check
 from typedgator.backends.redis.place import Place
@@ -54,6 +56,8 @@ class RedisBackend:
         self.clock: Clock = clock or SystemClock()
         self.link: Link = Link(place)
         self.caller: Caller = Caller(self.link, namespace, self.clock)
+        self.on_loops: AsyncRedis = AsyncRedis(self.caller)
+        """The same for callers on an event loop."""
         self._serving: dict[WorkerId, tuple[str, ...]] = {}
         self._quiet: dict[WorkerId, tuple[float, bool]] = {}
 
@@ -70,8 +74,9 @@ class RedisBackend:
         check(self.caller)
 
     def close(self) -> None:
-        """Hangs up, for all threads."""
+        """Hangs up, for all threads and event loops."""
         self.link.close()
+        self.on_loops.close()
 
     # The core
 
@@ -207,9 +212,7 @@ class RedisBackend:
 
     def cancel(self, job_id: JobId, /) -> CancelAnswer:
         """Ends a job that is not running; asks a running one to stop."""
-        answer, told = self.caller.run_whole("cancel", (), (job_id,))
-        self.caller.tell(told)
-        return CancelAnswer(cast(bytes, answer).decode())
+        return self.caller.do(canceling(self.caller, job_id))
 
     def maintain(self, *, limit: int) -> Upkeep:
         """Up to `limit` of each kind; `more` when one of them reached it."""
@@ -241,15 +244,16 @@ class RedisBackend:
     def outcome(self, job_id: JobId, /, *, wait_ms: int) -> JobRecord | None:
         """The record once the state is final, or as it stands after `wait_ms`."""
         ends = time.monotonic() + wait_ms / 1000
+        box = new_id().hex().encode()
         while True:
             record = self.find(job_id)
             left = ends - time.monotonic()
             if record is None or record.state in FINAL or left <= 0:
                 return record
-            if self.caller.run("watch", (), (job_id,)) and not self.link.wait(
-                [self.caller.keys.told(job_id)], min(left, _LOOK_S)
+            if self.caller.run("watch", (), (job_id, box)) and not self.link.wait(
+                [self.caller.keys.told(box)], min(left, _LOOK_S)
             ):
-                self.caller.run("unwatch", (), (job_id,))
+                self.caller.run("unwatch", (), (job_id, box))
 
     def counts(self) -> Counts:
         """How many jobs there are."""

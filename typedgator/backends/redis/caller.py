@@ -5,25 +5,27 @@ instead, before anything is written.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from threading import Lock
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
 import msgspec
 
 from typedgator.backends.contract import EVERY_QUEUE, WorkerId
 from typedgator.backends.redis.keys import Keys
-from typedgator.backends.redis.link import Link, Word
+from typedgator.backends.redis.link import Link, Request, Word
 from typedgator.backends.redis.scripts import Script, script
 from typedgator.clock import Clock, SystemClock
 from typedgator.errors import BackendUnavailable
-from typedgator.wire.ids import JobId
 
-__all__ = ["Answer", "Caller", "Crew", "Roster"]
+__all__ = ["Answer", "Caller", "Crew", "Roster", "Steps"]
 
 logger: Final = logging.getLogger("typedgator.redis")
 
+T = TypeVar("T")
 Answer: TypeAlias = list[object]
+Steps: TypeAlias = Generator[Request, object, T]
+"""Requests, each with its answer sent back: the same for a thread that blocks and for an event loop."""
 _ROUNDS: Final = 100
 """So often the list of queues or workers may change under one call."""
 
@@ -78,10 +80,42 @@ class Caller:
                     self.link.ask("SET", self.keys.fixed[-1], now_ms)
                     self._told_ms = now_ms
 
-    def run(self, name: str, own: Sequence[bytes], args: Sequence[Word], *, again: bool = True) -> object:
+    def request(self, name: str, own: Sequence[bytes], args: Sequence[Word], *, again: bool = True) -> Request:
         """A script that touches the fixed keys and these."""
+        return Request(self.script(name), (*self.keys.fixed, *own), args, again)
+
+    def run(self, name: str, own: Sequence[bytes], args: Sequence[Word]) -> object:
+        """The same, at once."""
         self.tell_the_time()
-        return self.link.run(self.script(name), (*self.keys.fixed, *own), args, again=again)
+        return self.link.run(self.request(name, own, args))
+
+    def whole(
+        self,
+        name: str,
+        own: Sequence[bytes],
+        args: Sequence[Word] | Callable[[Roster], Sequence[Word]],
+        *,
+        again: bool = True,
+        crew: bool = False,
+    ) -> Steps[Answer]:
+        """A script that may touch every queue, and with `crew` read every worker's own: its answer after 'ok'."""
+        for _ in range(_ROUNDS):
+            roster, there = self.roster, self.crew
+            keys = [*own, *roster.keys]
+            words: list[Word] = [roster.version, there.version if crew else b""]
+            if crew:
+                keys += [self.keys.own(worker.decode()) for worker in there.workers]
+                words += [len(there.workers), *there.workers]
+            words += args(roster) if callable(args) else args
+            answer = cast(Answer, (yield self.request(name, keys, words, again=again)))
+            if answer[0] == b"ok":
+                return answer[1:]
+            _, version, names = cast(tuple[bytes, bytes, list[bytes]], answer)
+            if answer[0] == b"crew":
+                self.crew = Crew(version, tuple(names))
+            else:
+                self.learn(version, names)
+        raise BackendUnavailable(f"{self.link.place}: the queues or workers changed under {name} {_ROUNDS} times")
 
     def run_whole(
         self,
@@ -92,26 +126,23 @@ class Caller:
         again: bool = True,
         crew: bool = False,
     ) -> Answer:
-        """A script that may touch every queue, and with `crew` read every worker's own: its answer after 'ok'."""
+        """The same, at once."""
+        return self.do(self.whole(name, own, args, again=again, crew=crew))
+
+    def do(self, steps: Steps[T]) -> T:
+        """Takes steps one after the other, on this thread's line."""
         self.tell_the_time()
-        called = self.script(name)
-        for _ in range(_ROUNDS):
-            roster, there = self.roster, self.crew
-            keys = [*self.keys.fixed, *own, *roster.keys]
-            words: list[Word] = [roster.version, there.version if crew else b""]
-            if crew:
-                keys += [self.keys.own(worker.decode()) for worker in there.workers]
-                words += [len(there.workers), *there.workers]
-            words += args(roster) if callable(args) else args
-            answer = cast(Answer, self.link.run(called, keys, words, again=again))
-            if answer[0] == b"ok":
-                return answer[1:]
-            _, version, names = cast(tuple[bytes, bytes, list[bytes]], answer)
-            if answer[0] == b"crew":
-                self.crew = Crew(version, tuple(names))
-            else:
-                self.learn(version, names)
-        raise BackendUnavailable(f"{self.link.place}: the queues or workers changed under {name} {_ROUNDS} times")
+        try:
+            request = next(steps)
+            while True:
+                try:
+                    answer = self.link.run(request)
+                except BackendUnavailable as error:
+                    request = steps.throw(error)
+                else:
+                    request = steps.send(answer)
+        except StopIteration as end:
+            return cast(T, end.value)
 
     def learn(self, version: bytes, names: Sequence[bytes]) -> None:
         """Which queues there are."""
@@ -120,16 +151,23 @@ class Caller:
         self.roster = Roster(version, queues, keys)
 
     def tell(self, told: object) -> None:
-        """Wakes those who wait for these ends: pairs of id and how many."""
+        """Wakes those who wait for these ends."""
+        if told:
+            self.do(self.telling(told))
+
+    def telling(self, told: object) -> Steps[None]:
+        """`told` has pairs of id and mailboxes, as parts/ending.lua found them."""
         pairs = cast(list[bytes], told)
-        if not pairs:
-            return
-        try:
-            lists = [self.keys.told(JobId(job_id)) for job_id in pairs[::2]]
-            self.link.run(self.script("tell"), lists, pairs[1::2])
-        except BackendUnavailable as error:
-            # What was written stays written; who waits looks again after a while.
-            logger.debug("those who wait for outcomes could not be told: %s", error)
+        words: dict[bytes, list[Word]] = {}
+        for job_id, boxes in zip(pairs[::2], pairs[1::2], strict=True):
+            for box in boxes.split():
+                words.setdefault(box, []).append(job_id)
+        for box, ids in words.items():
+            try:
+                yield Request(self.script("tell"), (self.keys.told(box),), ids)
+            except BackendUnavailable as error:
+                # What was written stays written; who waits looks again after a while.
+                logger.debug("one who waits for outcomes could not be told: %s", error)
 
     def plain_keys(self, queue: str) -> tuple[bytes, ...]:
         """The keys of an enqueue of plain frames into one queue."""

@@ -5,8 +5,6 @@ What each holds stands in docs/internals/redis.md. The order of FIXED is the ord
 
 from typing import Final
 
-from typedgator.wire.ids import JobId
-
 __all__ = ["FIXED", "Keys"]
 
 FIXED: Final = (
@@ -49,6 +47,6 @@ class Keys:
         """Where a worker that may have nothing more waits for its own settlement."""
         return self.named(f"idle:{worker}")
 
-    def told(self, job_id: JobId) -> bytes:
-        """Where those who want its outcome wait."""
-        return self._bytes + b"told:" + job_id
+    def told(self, box: bytes) -> bytes:
+        """Where one who waits for outcomes finds the ids of jobs that ended."""
+        return self._bytes + b"told:" + box

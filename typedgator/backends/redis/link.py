@@ -11,6 +11,7 @@ from typing import Final, TypeAlias, TypedDict
 from weakref import WeakSet
 
 import hiredis
+import msgspec
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import ClusterDownError, MasterDownError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as Disconnected
@@ -19,13 +20,27 @@ from typedgator.backends.redis.place import Place
 from typedgator.backends.redis.scripts import Script
 from typedgator.errors import BackendUnavailable
 
-__all__ = ["Link", "Word"]
+__all__ = ["WAIT_S", "Link", "Request", "Word"]
 
 Word: TypeAlias = bytes | str | int
 WAIT_S: Final = 5.0
 """No wait in the server is longer."""
 _ELSEWHERE: Final = (ReadOnlyError, MasterDownError, ClusterDownError)
 """Not LOADING: redis-py counts that as a broken line, as it should be."""
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """A script to run. `again`: may be sent once more when the line broke, since twice is as once."""
+
+    script: Script
+    keys: Sequence[bytes]
+    args: Sequence[Word]
+    again: bool = True
+
+    def packed(self, *, whole: bool = False) -> bytes:
+        """The command: by SHA, or with the whole script for a server that does not know it."""
+        how = (b"EVAL", self.script.text) if whole else (b"EVALSHA", self.script.sha)
+        return hiredis.pack_command((*how, len(self.keys), *self.keys, *self.args))
 
 
 class _Common(TypedDict):
@@ -69,14 +84,14 @@ class Link:
         """Sends one command and reads its answer; `again`: once more when the line broke, since twice is as once."""
         return self._send(hiredis.pack_command(command), again=again)
 
-    def run(self, script: Script, keys: Sequence[bytes], args: Sequence[Word], *, again: bool = True) -> object:
+    def run(self, request: Request) -> object:
         """Runs a script, by its SHA if the server knows it."""
         try:
-            return self._send(hiredis.pack_command((b"EVALSHA", script.sha, len(keys), *keys, *args)), again=again)
+            return self._send(request.packed(), again=request.again)
         except BackendUnavailable as error:
             if not isinstance(error.__cause__, NoScriptError):
                 raise
-        return self._send(hiredis.pack_command((b"EVAL", script.text, len(keys), *keys, *args)), again=again)
+        return self._send(request.packed(whole=True), again=request.again)
 
     def run_packed(self, packed: bytes) -> object | None:
         """Sends an EVALSHA that is packed already, again if need be; None when the server does not know the script."""

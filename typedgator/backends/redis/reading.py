@@ -9,13 +9,13 @@ from heapq import nsmallest
 from typing import Final, TypeAlias, cast
 
 from typedgator.backends.contract import Counts, HeldKind, JobRecord, Page, WorkerId
-from typedgator.backends.redis.caller import Caller
+from typedgator.backends.redis.caller import Caller, Steps
 from typedgator.errors import ConfigurationError
 from typedgator.wire.frame import open_frame
 from typedgator.wire.ids import JobId
 from typedgator.wire.states import JobState
 
-__all__ = ["counts", "held_kinds", "page", "records"]
+__all__ = ["counts", "held_kinds", "page", "recalling", "records"]
 
 _Found: TypeAlias = tuple[
     bytes, bytes, int, int, bytes | int, bytes, bytes, bytes, int, list[bytes], bytes, bytes | None, bytes | None
@@ -27,10 +27,15 @@ _CHUNK: Final = 1000
 
 def records(caller: Caller, job_ids: Sequence[JobId]) -> list[JobRecord | None]:
     """What is known of each."""
+    return caller.do(recalling(caller, job_ids))
+
+
+def recalling(caller: Caller, job_ids: Sequence[JobId]) -> Steps[list[JobRecord | None]]:
+    """The same in steps."""
     found: list[JobRecord | None] = []
     for start in range(0, len(job_ids), _AT_ONCE):
         some = job_ids[start : start + _AT_ONCE]
-        answer = caller.run_whole("find", (), list(some), crew=True)
+        answer = yield from caller.whole("find", (), list(some), crew=True)
         found += [_record(job_id, cast(list[object], each)) for job_id, each in zip(some, answer, strict=True)]
     return found
 

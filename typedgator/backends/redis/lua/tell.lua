@@ -1,12 +1,10 @@
 #!lua flags=allow-oom
--- Those who wait for these ends are told.
--- KEYS    a list for each job
--- ARGV    how many wait, for each job
+-- One who waits for outcomes is told of these.
+-- KEYS    its mailbox
+-- ARGV    ids (at most a call's)
 -- Result  1
 -- Cost    O(n)
 -- Needs
-for i, list in ipairs(KEYS) do
-  for _ = 1, math.min(ARGV[i], 256) do redis.call('RPUSH', list, 1) end
-  redis.call('PEXPIRE', list, 60000)
-end
+for _, id in ipairs(ARGV) do redis.call('RPUSH', KEYS[1], id) end
+redis.call('PEXPIRE', KEYS[1], 60000)
 return 1

@@ -1,0 +1,424 @@
+"""Callers on an event loop: the same scripts and steps, all callers of a loop on one line, pipelined.
+
+What several coroutines send in one turn of the loop leaves in one write, and their plain jobs in one script. Answers come
+in the order of the questions: a cancelled caller's answer is read in its place and dropped. Who waits for outcomes shares
+a second line and a mailbox, into which the ids of jobs are put that ended.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, TypeAlias, TypeVar, cast
+from weakref import WeakKeyDictionary
+
+import hiredis
+
+from typedgator.backends.contract import ATOMIC_BATCH, CancelAnswer, JobRecord, Receipt, ReceiptStatus
+from typedgator.backends.redis.accepting import accepting, is_plain, packed_plain
+from typedgator.backends.redis.caller import Caller, Steps
+from typedgator.backends.redis.canceling import canceling
+from typedgator.backends.redis.link import WAIT_S, Request
+from typedgator.backends.redis.place import Place
+from typedgator.backends.redis.reading import recalling
+from typedgator.errors import BackendUnavailable
+from typedgator.wire.frame import Frame
+from typedgator.wire.ids import JobId, new_id
+from typedgator.wire.states import FINAL
+
+__all__ = ["AsyncRedis"]
+
+T = TypeVar("T")
+_Caller: TypeAlias = "tuple[Frame, asyncio.Future[Receipt]]"
+_ELSEWHERE: Final = ("READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "UNBLOCKED")
+
+
+class AsyncRedis:
+    """The verbs of callers, for any number of event loops; each loop has lines of its own."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._desks: WeakKeyDictionary[asyncio.AbstractEventLoop, _Desk] = WeakKeyDictionary()
+
+    async def aenqueue(self, frames: Sequence[Frame], /) -> list[Receipt]:
+        """Accepts all of the frames or none, as `enqueue` does. Cancelled, it may have been accepted: repeat it."""
+        if len(frames) == 1 and is_plain(frames[0]):
+            self._caller.tell_the_time()
+            return [await self._desk.together.put(frames[0])]
+        return await self._desk.do(accepting(self._caller, frames)) if frames else []
+
+    async def acancel(self, job_id: JobId, /) -> CancelAnswer:
+        """Ends a job that is not running; asks a running one to stop."""
+        return await self._desk.do(canceling(self._caller, job_id))
+
+    async def aoutcome(self, job_id: JobId, /, *, wait_ms: int) -> JobRecord | None:
+        """The record once the state is final, or as it stands after `wait_ms`; None: not known."""
+        desk = self._desk
+        loop = desk.loop
+        ends = loop.time() + wait_ms / 1000
+        while True:
+            record = (await desk.do(recalling(self._caller, [job_id])))[0]
+            left = ends - loop.time()
+            if record is None or record.state in FINAL or left <= 0:
+                return record
+            await desk.post.wait(job_id, min(left, WAIT_S))
+
+    async def aclose(self) -> None:
+        """Hangs up this loop's lines."""
+        desk = self._desks.pop(asyncio.get_running_loop(), None)
+        if desk is not None:
+            desk.close()
+            await asyncio.sleep(0)
+
+    def close(self) -> None:
+        """Hangs up the lines of all loops, from any thread."""
+        for loop, desk in list(self._desks.items()):
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(desk.close)
+        self._desks.clear()
+
+    @property
+    def _desk(self) -> "_Desk":
+        loop = asyncio.get_running_loop()
+        desk = self._desks.get(loop)
+        if desk is None:
+            desk = self._desks[loop] = _Desk(self._caller, loop)
+        return desk
+
+
+class _Desk:
+    """What one event loop has: a line to ask on, and a mailbox."""
+
+    def __init__(self, caller: Caller, loop: asyncio.AbstractEventLoop) -> None:
+        self.caller = caller
+        self.loop = loop
+        self.asking: _Road = _Road(caller.link.place, loop, caller.link.place.timeout_s)
+        self.post: _Post = _Post(self)
+        self.together: _Together = _Together(self)
+
+    def close(self) -> None:
+        self.asking.close()
+        self.post.close()
+
+    async def do(self, steps: Steps[T]) -> T:
+        """Takes steps one after the other."""
+        self.caller.tell_the_time()
+        try:
+            request = next(steps)
+            while True:
+                try:
+                    answer = await self.run(request)
+                except BackendUnavailable as error:
+                    request = steps.throw(error)
+                else:
+                    request = steps.send(answer)
+        except StopIteration as end:
+            return cast(T, end.value)
+
+    async def run(self, request: Request) -> object:
+        """A script, whole if the server does not know it."""
+        answer = await self.ask(request.packed(), again=request.again)
+        if isinstance(answer, hiredis.ReplyError):
+            answer = await self.ask(request.packed(whole=True), again=request.again)
+        return answer
+
+    async def ask(self, packed: bytes, *, again: bool = True) -> object:
+        """An answer; a ReplyError only when it says that the script is not known."""
+        try:
+            answer = await (await self.asking.line()).send(packed)
+        except ConnectionError as error:
+            if not again:
+                raise self.unavailable(error) from error
+            try:
+                answer = await (await self.asking.line()).send(packed)
+            except OSError as another:
+                raise self.unavailable(another) from another
+        except OSError as error:
+            raise self.unavailable(error) from error
+        if isinstance(answer, hiredis.ReplyError):
+            if str(answer).startswith(_ELSEWHERE):
+                self.asking.close()
+            if not str(answer).startswith("NOSCRIPT"):
+                raise self.unavailable(answer) from answer
+        return answer
+
+    def unavailable(self, error: Exception) -> BackendUnavailable:
+        return BackendUnavailable(f"{self.caller.link.place} did not do what it was asked: {error}")
+
+
+class _Together:
+    """Plain jobs of several callers in one script: each has its own answer, and a quarter of its own cost."""
+
+    def __init__(self, desk: "_Desk") -> None:
+        self._desk = desk
+        self._waiting: list[_Caller] = []
+        self._careful: set[asyncio.Task[None]] = set()
+
+    def put(self, frame: Frame) -> "asyncio.Future[Receipt]":
+        """What becomes of a plain frame."""
+        receipt: asyncio.Future[Receipt] = self._desk.loop.create_future()
+        if not self._waiting:
+            self._desk.loop.call_soon(self._send)
+        self._waiting.append((frame, receipt))
+        return receipt
+
+    def _send(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for start in range(0, len(waiting), ATOMIC_BATCH):
+            some = waiting[start : start + ATOMIC_BATCH]
+            line = self._desk.asking.open_line
+            if line is None:
+                self._again(some)
+            else:
+                line.put(self._packed(some), partial(self._answered, some))
+                line.flush()
+
+    def _packed(self, some: "list[_Caller]") -> bytes:
+        if len(some) == 1:
+            return packed_plain(self._desk.caller, some[0][0])
+        return next(accepting(self._desk.caller, [frame for frame, _ in some])).packed()
+
+    def _answered(self, some: "list[_Caller]", answer: object) -> None:
+        if isinstance(answer, list):
+            known = set(cast(list[int], answer))
+            for number, (frame, receipt) in enumerate(some, 1):
+                status = ReceiptStatus.DUPLICATE if number in known else ReceiptStatus.NEW
+                if not receipt.done():
+                    receipt.set_result(Receipt(status, frame.job_id))
+        elif isinstance(answer, hiredis.ReplyError | ConnectionError):
+            self._again(some)
+        else:
+            self._refuse(some, self._desk.unavailable(cast(Exception, answer)))
+
+    def _again(self, some: "list[_Caller]") -> None:
+        """With all care: the line is made anew, the script is sent whole."""
+        task = self._desk.loop.create_task(self._accept(some))
+        self._careful.add(task)
+        task.add_done_callback(self._careful.discard)
+
+    async def _accept(self, some: "list[_Caller]") -> None:
+        try:
+            receipts = await self._desk.do(accepting(self._desk.caller, [frame for frame, _ in some]))
+        except BackendUnavailable as error:
+            self._refuse(some, error)
+        else:
+            for (_, waiting), receipt in zip(some, receipts, strict=True):
+                if not waiting.done():
+                    waiting.set_result(receipt)
+
+    def _refuse(self, some: "list[_Caller]", error: BackendUnavailable) -> None:
+        for _, receipt in some:
+            if not receipt.done():
+                receipt.set_exception(error)
+
+
+class _Road:
+    """The way to the server: one line, made when it is first needed and again when it broke."""
+
+    def __init__(self, place: Place, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
+        self._place = place
+        self._loop = loop
+        self._timeout_s = timeout_s
+        self._line: _Line | None = None
+        self._making: asyncio.Task[_Line] | None = None
+
+    @property
+    def open_line(self) -> "_Line | None":
+        """The line, if there is one that holds."""
+        return self._line if self._line is not None and self._line.open else None
+
+    async def line(self) -> "_Line":
+        """Raises OSError."""
+        if (line := self.open_line) is not None:
+            return line
+        if self._making is None:
+            self._making = self._loop.create_task(self._make())
+            self._making.add_done_callback(self._made)
+        # Shielded: the first caller may give up, and the others still want the line.
+        return await asyncio.shield(self._making)
+
+    def _made(self, making: "asyncio.Task[_Line]") -> None:
+        self._making = None
+        if not making.cancelled() and making.exception() is None:
+            self._line = making.result()
+
+    async def _make(self) -> "_Line":
+        place = self._place
+
+        def protocol() -> _Line:
+            return _Line(self._loop, self._timeout_s)
+
+        async with asyncio.timeout(place.connect_timeout_s):
+            if place.path is not None:
+                _, line = await self._loop.create_unix_connection(protocol, place.path)
+            else:
+                _, line = await self._loop.create_connection(protocol, place.host, place.port, ssl=_context(place))
+            hello: list[tuple[bytes | str | int, ...]] = []
+            if place.password is not None:
+                names = () if place.username is None else (place.username,)
+                hello.append(("AUTH", *names, place.password))
+            if place.db:
+                hello.append(("SELECT", place.db))
+            for words in hello:
+                answer = await line.send(hiredis.pack_command(words))
+                if isinstance(answer, hiredis.ReplyError):
+                    line.close()
+                    raise OSError(f"{words[0]!r} was refused: {answer}")
+        return line
+
+    def close(self) -> None:
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+
+def _context(place: Place) -> ssl.SSLContext | None:
+    if not place.tls:
+        return None
+    context = ssl.create_default_context(cafile=place.ca_certs)
+    if place.certfile is not None:
+        context.load_cert_chain(place.certfile, place.keyfile)
+    return context
+
+
+class _Line(asyncio.Protocol):
+    """Questions and answers, in one order."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
+        self.open: bool = False
+        self._loop = loop
+        self._timeout_s = timeout_s
+        self._reader = hiredis.Reader()
+        self._asked: deque[tuple[Callable[[object], None], float]] = deque()
+        self._unsent: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._watch: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        self._transport = cast(asyncio.Transport, transport)
+        self.open = True
+
+    def send(self, packed: bytes) -> asyncio.Future[object]:
+        """The answer, some day; OSError when the line breaks before."""
+        answer: asyncio.Future[object] = self._loop.create_future()
+
+        def hear(said: object) -> None:
+            # Nobody waits any more, but this was his: the next answer is another's.
+            if answer.done():
+                return
+            if isinstance(said, OSError):
+                answer.set_exception(said)
+            else:
+                answer.set_result(said)
+
+        if not self._unsent:
+            self._loop.call_soon(self.flush)
+        self.put(packed, hear)
+        return answer
+
+    def put(self, packed: bytes, hear: Callable[[object], None]) -> None:
+        """Asks with the next flush; `hear` is told the answer, or the OSError that came instead."""
+        if not self.open:
+            hear(ConnectionResetError("the line is cut"))
+            return
+        self._unsent.append(packed)
+        self._asked.append((hear, self._loop.time()))
+        if self._watch is None:
+            self._watch = self._loop.call_later(self._timeout_s, self._look)
+
+    def flush(self) -> None:
+        """Writes what was asked."""
+        if not self._unsent:
+            return
+        packed, self._unsent = b"".join(self._unsent), []
+        if self._transport is not None and self.open:
+            self._transport.write(packed)
+
+    def _look(self) -> None:
+        """One timer for all questions: the oldest is the one that waits longest."""
+        self._watch = None
+        if not self._asked:
+            return
+        late_s = self._asked[0][1] + self._timeout_s - self._loop.time()
+        if late_s > 0:
+            self._watch = self._loop.call_later(late_s, self._look)
+        else:
+            self._break(TimeoutError(f"no answer within {self._timeout_s:g} s"))
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
+        self._reader.feed(data)
+        while (answer := self._reader.gets()) is not False:
+            hear, _ = self._asked.popleft()
+            hear(answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop."""
+        self._break(exc if isinstance(exc, OSError) else ConnectionResetError("the server hung up"))
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._break(ConnectionAbortedError("the line was closed"))
+
+    def _break(self, error: OSError) -> None:
+        self.open = False
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+        asked, self._asked = self._asked, deque()
+        for hear, _ in asked:
+            hear(error)
+
+
+class _Post:
+    """A mailbox for all who wait for outcomes on one loop, emptied by one task while somebody waits."""
+
+    def __init__(self, desk: _Desk) -> None:
+        self._desk = desk
+        self._box = new_id().hex().encode()
+        self._road = _Road(desk.caller.link.place, desk.loop, desk.caller.link.place.timeout_s + WAIT_S)
+        self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
+        self._listening: asyncio.Task[None] | None = None
+
+    async def wait(self, job_id: JobId, seconds: float) -> None:
+        """Until the job ended, or the time is over; may return early."""
+        ended: asyncio.Future[None] = self._desk.loop.create_future()
+        self._waiting.setdefault(job_id, set()).add(ended)
+        if self._listening is None:
+            self._listening = self._desk.loop.create_task(self._listen())
+        try:
+            if await self._desk.run(self._desk.caller.request("watch", (), (job_id, self._box))):
+                await asyncio.wait([ended], timeout=seconds)
+        finally:
+            others = self._waiting.get(job_id, set())
+            others.discard(ended)
+            if not others:
+                self._waiting.pop(job_id, None)
+        if not ended.done() and not others:
+            await self._desk.run(self._desk.caller.request("unwatch", (), (job_id, self._box)))
+
+    async def _listen(self) -> None:
+        command = hiredis.pack_command((b"BLPOP", self._desk.caller.keys.told(self._box), b"%d" % int(WAIT_S)))
+        try:
+            while self._waiting:
+                told = await (await self._road.line()).send(command)
+                if isinstance(told, list):
+                    for ended in self._waiting.get(cast(list[bytes], told)[1], ()):
+                        if not ended.done():
+                            ended.set_result(None)
+        except OSError:
+            # Those who wait look again by themselves, and find out what is wrong.
+            self._road.close()
+        finally:
+            self._listening = None
+
+    def close(self) -> None:
+        """Nobody is told any more."""
+        if self._listening is not None:
+            self._listening.cancel()
+        self._road.close()

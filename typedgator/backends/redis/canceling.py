@@ -1,0 +1,16 @@
+"""Cancel, in steps that threads and event loops share."""
+
+from typing import cast
+
+from typedgator.backends.contract import CancelAnswer
+from typedgator.backends.redis.caller import Caller, Steps
+from typedgator.wire.ids import JobId
+
+__all__ = ["canceling"]
+
+
+def canceling(caller: Caller, job_id: JobId) -> Steps[CancelAnswer]:
+    """Ends a job that is not running; asks a running one to stop."""
+    answer, told = yield from caller.whole("cancel", (), (job_id,))
+    yield from caller.telling(told)
+    return CancelAnswer(cast(bytes, answer).decode())
