@@ -11,7 +11,7 @@ from typing import Final, Self
 
 import pytest
 
-__all__ = ["Server", "needs_redis"]
+__all__ = ["Server", "free_port", "needs_redis"]
 
 EXECUTABLE: Final = which("redis-server") or ""
 START_S: Final = 10
@@ -26,7 +26,7 @@ class Server:
         self._folder = tempfile.TemporaryDirectory(prefix="typedgator-redis-")
         self.folder: Path = Path(self._folder.name)
         self.path: Path = self.folder / "redis.sock"
-        self.port: int = _free_port()
+        self.port: int = free_port()
         kept = ["--appendonly", "yes", "--appendfsync", appendfsync] if appendfsync else ["--appendonly", "no"]
         self._command = [
             *(EXECUTABLE, "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.path)),
@@ -84,7 +84,8 @@ class Server:
         self._folder.cleanup()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
     with socket.socket() as line:
         line.bind(("127.0.0.1", 0))
         port: int = line.getsockname()[1]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
@@ -150,6 +151,21 @@ def test_nothing_is_left_of_a_queue_that_was_drained(backend: RedisBackend) -> N
         return len(backend.link.ask("KEYS", "tg:*" + backend.namespace + "*"))  # type: ignore[arg-type]  # an array
 
     assert drain(0, 10) == drain(1000, 200)
+
+
+def test_a_delayed_job_is_late_by_little(backend: RedisBackend) -> None:
+    """With idle workers only, a job that is delayed is handed out when it is due, not when the server comes by."""
+    hands = [Hand(backend, ["all"], 60_000) for _ in range(2)]
+    late_ms: list[float] = []
+    for number in range(15):
+        backend.enqueue([job(number, delay_ms=30)])
+        due = time.monotonic() + 0.03
+        claimed = hands[number % 2].claim(1, wait_ms=10_000)
+        late_ms.append((time.monotonic() - due) * 1000)
+        assert numbers(claimed) == [number]
+
+    # The server alone ends waits ten times a second: the median would be about 50.
+    assert sorted(late_ms)[7] < 25
 
 
 def test_an_idle_worker_is_quiet(backend: RedisBackend) -> None:

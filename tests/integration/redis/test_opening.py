@@ -1,14 +1,18 @@
 """What a DSN may say, and which servers are trusted with jobs."""
 
+import asyncio
 import logging
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from shutil import which
 
 import pytest
 
-from tests.integration.redis.servers import Server, needs_redis
+from tests.integration.redis.servers import Server, free_port, needs_redis
 from typedgator.backends.connect import connect
+from typedgator.backends.contract import Backend, ReceiptStatus
 from typedgator.backends.redis import RedisBackend
 from typedgator.errors import BackendUnavailable, ConfigurationError
 from typedgator.testing.contract import job
@@ -84,6 +88,49 @@ class TestDsn:
         """A server without TLS is no `rediss://` server, and the certificate is always asked for."""
         with pytest.raises(BackendUnavailable):
             connect(f"rediss://127.0.0.1:{server.port}/0?timeout=1").open()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for `localhost`, and for no other name; its key beside it."""
+    if which("openssl") is None:
+        pytest.skip("openssl was not found")
+    folder = tmp_path_factory.mktemp("tls")
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    )
+    paths = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run([*command.split(), *paths], check=True, capture_output=True)
+    return folder / "cert.pem"
+
+
+class TestTls:
+    """`rediss://`."""
+
+    def test_only_the_host_that_was_meant_is_trusted(self, certificate: Path) -> None:
+        """The name in the DSN must be in the certificate, and its signer known; from threads and from event loops."""
+        port = free_port()
+        key = certificate.with_name("key.pem")
+        files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key))
+        trust = ("--tls-ca-cert-file", str(certificate), "--tls-auth-clients", "no")
+        with Server(settings=("--tls-port", str(port), *files, *trust)):
+            query = f"ssl_ca_certs={certificate}&timeout=3"
+            with closing(opened(f"rediss://localhost:{port}/0?{query}")) as backend:
+                assert backend.enqueue([job(1)])
+                assert asyncio.run(_on_a_loop(backend)) is ReceiptStatus.DUPLICATE
+
+            for dsn in (f"rediss://127.0.0.1:{port}/0?{query}", f"rediss://localhost:{port}/0?timeout=3"):
+                with closing(connect(dsn)) as stranger, pytest.raises(BackendUnavailable, match="certificate"):
+                    stranger.open()
+                with closing(connect(dsn)) as stranger, pytest.raises(BackendUnavailable, match="certificate"):
+                    asyncio.run(_on_a_loop(stranger))
+
+
+async def _on_a_loop(backend: Backend) -> ReceiptStatus:
+    assert isinstance(backend, RedisBackend)
+    receipts = await backend.on_loops.aenqueue([job(1)])
+    await backend.on_loops.aclose()
+    return receipts[0].status
 
 
 class TestTrust:

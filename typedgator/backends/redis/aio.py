@@ -1,8 +1,8 @@
 """Callers on an event loop: the same scripts and steps, all callers of a loop on one line, pipelined.
 
-What several coroutines send in one turn of the loop leaves in one write, and their plain jobs in one script. Answers come
-in the order of the questions: a cancelled caller's answer is read in its place and dropped. Who waits for outcomes shares
-a second line and a mailbox, into which the ids of jobs are put that ended.
+What several coroutines send in one turn of the loop leaves in one write, and their plain jobs in one script. Answers
+come in the order of the questions: a cancelled caller's answer is read in its place and dropped. Who waits for outcomes
+shares a second line and a mailbox, into which the ids of jobs are put that ended.
 """
 
 import asyncio

@@ -117,7 +117,7 @@ class RedisBackend:
                 return []
             lists = [self.caller.keys.idle(worker)] if alone else self._lists(worker)
             waited = True
-            if self.link.wait(lists, min(until, ends) - now):
+            if self.link.wait(lists, min(until, ends) - now, sharp=until < ends):
                 until = 0.0
 
     def _claim(self, worker: WorkerId, limit: int, seen: Token, *, waited: bool) -> Answer:
