@@ -157,8 +157,9 @@ def test_stop_now_skips_the_grace(gator: Gator, start: Start) -> None:
     assert job.state() is JobState.WAITING
 
 
-def test_an_idle_worker_stops_within_a_second(gator: Gator, start: Start) -> None:
+def test_an_idle_worker_stops_within_a_second(gator: Gator, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also in the middle of a claim that waits for jobs."""
+    monkeypatch.setattr("typedgator.worker.claimer.WAIT_MS", 500)  # as it is in production
     joined = Heard().on(gator.events, WorkerStarted)
     shift = start(gator)
     joined.wait_until(1)
