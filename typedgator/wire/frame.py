@@ -56,8 +56,8 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One job on its way into a backend.
 
     `delay_ms` and `expires_in_ms` count from the moment of acceptance on the backend's clock. `unique` is a digest of
-    16 bytes. `parents` are the jobs that must succeed first. `crash_budget` is how many crashes as a suspect the job
-    may have behind it and still be run again.
+    16 bytes. `parents` are the jobs that must succeed first. `crash_budget` is how many crashes a job may have
+    behind it and still be run again.
     """
 
     job_id: JobId
