@@ -1,5 +1,6 @@
 """The Redis backend keeps the contract on a real server, and its raw keys are as they should be after each step."""
 
+import hashlib
 from collections.abc import Iterator
 from itertools import count
 from typing import ClassVar
@@ -10,6 +11,8 @@ from tests.integration.redis.servers import Server, needs_redis
 from typedgator.backends.contract import Backend
 from typedgator.backends.redis import Place, RedisBackend
 from typedgator.backends.redis.audit import faults
+from typedgator.backends.redis.caller import Caller
+from typedgator.backends.redis.scripts import Script
 from typedgator.clock import Clock
 from typedgator.testing.contract import BackendContract, BackendModel
 
@@ -38,6 +41,32 @@ def again(backend: Backend) -> RedisBackend:
     return RedisBackend(backend.place, namespace=backend.namespace, clock=backend.clock)
 
 
+class Strict(Caller):
+    """Scripts that stop at a key that was not declared, read or written."""
+
+    guard: ClassVar = b"""
+local declared = {}
+for _, key in ipairs(KEYS) do declared[key] = true end
+local C = function(command, ...)
+  local key = ...
+  if key and not declared[key] then error(command .. ' of a key that was not declared: ' .. key) end
+  return redis.call(command, ...)
+end
+"""
+
+    def script(self, name: str) -> Script:
+        """The usual text, but for how it calls commands."""
+        text = super().script(name).text.replace(b"local C = redis.call\n", self.guard)
+        return Script(name, text, hashlib.sha1(text).hexdigest().encode())
+
+
+def strict(clock: Clock) -> RedisBackend:
+    """A fresh backend whose scripts are guarded."""
+    backend = fresh(clock)
+    backend.caller = Strict(backend.link, backend.namespace, clock)
+    return backend
+
+
 class TestRedis(BackendContract):
     """Every test of the contract."""
 
@@ -55,18 +84,26 @@ class TestRedis(BackendContract):
         assert faults(backend) == []
 
 
-class RedisModel(BackendModel):
-    """Backend and model, side by side; the raw keys are looked at after each step."""
-
-    runs: ClassVar[int] = 200
+class TestRedisDeclares(TestRedis):
+    """The same, every key that a script touches being declared: a slot that moves to another node never tears one."""
 
     def make(self, clock: Clock) -> Backend:
         """A fresh namespace."""
-        return fresh(clock)
+        return strict(clock)
+
+
+class RedisModel(BackendModel):
+    """Backend and model, side by side; the raw keys are looked at after each step, undeclared ones refused."""
+
+    def make(self, clock: Clock) -> Backend:
+        """A fresh namespace."""
+        return strict(clock)
 
     def reopen(self, backend: Backend) -> Backend | None:
         """The same namespace again."""
-        return again(backend)
+        other = again(backend)
+        other.caller = Strict(other.link, other.namespace, other.clock)
+        return other
 
     def audit(self, backend: Backend) -> None:
         """No key contradicts another."""
