@@ -17,7 +17,11 @@ MAX_PROGRESS_BYTES: Final = 1024
 
 
 class CurrentJob:
-    """The job whose attempt is running here. Threads and coroutines that the task starts itself see it too."""
+    """The job whose attempt is running here.
+
+    Coroutines and `asyncio.to_thread` calls that the task starts see it too; a `Thread` of its own does so when it is
+    started with `contextvars.copy_context().run`.
+    """
 
     __slots__ = ("_id", "_note", "_stop", "attempt", "enqueued_at_ms", "headers", "queue", "task", "token")
 
@@ -90,7 +94,8 @@ def current_job() -> CurrentJob:
     job = _current.get()
     if job is None:
         raise GatorError(
-            "no job is running here: current_job() works inside a task that a worker (or is_async=False) runs"
+            "no job is running here: current_job() works inside a task that a worker (or is_async=False) runs; "
+            "a thread that the task starts itself needs contextvars.copy_context().run"
         )
     return job
 
