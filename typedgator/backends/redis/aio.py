@@ -6,9 +6,7 @@ shares a second line and a mailbox, into which the ids of jobs are put that ende
 """
 
 import asyncio
-import ssl
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final, TypeAlias, TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -20,8 +18,8 @@ from typedgator.backends.redis.accepting import accepting, is_plain, packed_plai
 from typedgator.backends.redis.caller import Caller, Steps
 from typedgator.backends.redis.canceling import canceling
 from typedgator.backends.redis.link import WAIT_S, Request
-from typedgator.backends.redis.place import Place
 from typedgator.backends.redis.reading import recalling
+from typedgator.backends.redis.road import Road
 from typedgator.errors import BackendUnavailable
 from typedgator.wire.frame import Frame
 from typedgator.wire.ids import JobId, new_id
@@ -93,7 +91,7 @@ class _Desk:
     def __init__(self, caller: Caller, loop: asyncio.AbstractEventLoop) -> None:
         self.caller = caller
         self.loop = loop
-        self.asking: _Road = _Road(caller.link.place, loop, caller.link.place.timeout_s)
+        self.asking: Road = Road(caller.link.place, loop, caller.link.place.timeout_s)
         self.post: _Post = _Post(self)
         self.together: _Together = _Together(self)
 
@@ -213,175 +211,13 @@ class _Together:
                 receipt.set_exception(error)
 
 
-class _Road:
-    """The way to the server: one line, made when it is first needed and again when it broke."""
-
-    def __init__(self, place: Place, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
-        self._place = place
-        self._loop = loop
-        self._timeout_s = timeout_s
-        self._line: _Line | None = None
-        self._making: asyncio.Task[_Line] | None = None
-
-    @property
-    def open_line(self) -> "_Line | None":
-        """The line, if there is one that holds."""
-        return self._line if self._line is not None and self._line.open else None
-
-    async def line(self) -> "_Line":
-        """Raises OSError."""
-        if (line := self.open_line) is not None:
-            return line
-        if self._making is None:
-            self._making = self._loop.create_task(self._make())
-            self._making.add_done_callback(self._made)
-        # Shielded: the first caller may give up, and the others still want the line.
-        return await asyncio.shield(self._making)
-
-    def _made(self, making: "asyncio.Task[_Line]") -> None:
-        self._making = None
-        if not making.cancelled() and making.exception() is None:
-            self._line = making.result()
-
-    async def _make(self) -> "_Line":
-        place = self._place
-
-        def protocol() -> _Line:
-            return _Line(self._loop, self._timeout_s)
-
-        async with asyncio.timeout(place.connect_timeout_s):
-            if place.path is not None:
-                _, line = await self._loop.create_unix_connection(protocol, place.path)
-            else:
-                _, line = await self._loop.create_connection(protocol, place.host, place.port, ssl=_context(place))
-            hello: list[tuple[bytes | str | int, ...]] = []
-            if place.password is not None:
-                names = () if place.username is None else (place.username,)
-                hello.append(("AUTH", *names, place.password))
-            if place.db:
-                hello.append(("SELECT", place.db))
-            for words in hello:
-                answer = await line.send(hiredis.pack_command(words))
-                if isinstance(answer, hiredis.ReplyError):
-                    line.close()
-                    raise OSError(f"{words[0]!r} was refused: {answer}")
-        return line
-
-    def close(self) -> None:
-        if self._line is not None:
-            self._line.close()
-            self._line = None
-
-
-def _context(place: Place) -> ssl.SSLContext | None:
-    if not place.tls:
-        return None
-    context = ssl.create_default_context(cafile=place.ca_certs)
-    if place.certfile is not None:
-        context.load_cert_chain(place.certfile, place.keyfile)
-    return context
-
-
-class _Line(asyncio.Protocol):
-    """Questions and answers, in one order."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
-        self.open: bool = False
-        self._loop = loop
-        self._timeout_s = timeout_s
-        self._reader = hiredis.Reader()
-        self._asked: deque[tuple[Callable[[object], None], float]] = deque()
-        self._unsent: list[bytes] = []
-        self._transport: asyncio.Transport | None = None
-        self._watch: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by the loop."""
-        self._transport = cast(asyncio.Transport, transport)
-        self.open = True
-
-    def send(self, packed: bytes) -> asyncio.Future[object]:
-        """The answer, some day; OSError when the line breaks before."""
-        answer: asyncio.Future[object] = self._loop.create_future()
-
-        def hear(said: object) -> None:
-            # Nobody waits any more, but this was his: the next answer is another's.
-            if answer.done():
-                return
-            if isinstance(said, OSError):
-                answer.set_exception(said)
-            else:
-                answer.set_result(said)
-
-        if not self._unsent:
-            self._loop.call_soon(self.flush)
-        self.put(packed, hear)
-        return answer
-
-    def put(self, packed: bytes, hear: Callable[[object], None]) -> None:
-        """Asks with the next flush; `hear` is told the answer, or the OSError that came instead."""
-        if not self.open:
-            hear(ConnectionResetError("the line is cut"))
-            return
-        self._unsent.append(packed)
-        self._asked.append((hear, self._loop.time()))
-        if self._watch is None:
-            self._watch = self._loop.call_later(self._timeout_s, self._look)
-
-    def flush(self) -> None:
-        """Writes what was asked."""
-        if not self._unsent:
-            return
-        packed, self._unsent = b"".join(self._unsent), []
-        if self._transport is not None and self.open:
-            self._transport.write(packed)
-
-    def _look(self) -> None:
-        """One timer for all questions: the oldest is the one that waits longest."""
-        self._watch = None
-        if not self._asked:
-            return
-        late_s = self._asked[0][1] + self._timeout_s - self._loop.time()
-        if late_s > 0:
-            self._watch = self._loop.call_later(late_s, self._look)
-        else:
-            self._break(TimeoutError(f"no answer within {self._timeout_s:g} s"))
-
-    def data_received(self, data: bytes) -> None:
-        """Called by the loop."""
-        self._reader.feed(data)
-        while (answer := self._reader.gets()) is not False:
-            hear, _ = self._asked.popleft()
-            hear(answer)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the loop."""
-        self._break(exc if isinstance(exc, OSError) else ConnectionResetError("the server hung up"))
-
-    def close(self) -> None:
-        """Hangs up."""
-        self._break(ConnectionAbortedError("the line was closed"))
-
-    def _break(self, error: OSError) -> None:
-        self.open = False
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
-        if self._transport is not None:
-            self._transport.abort()
-            self._transport = None
-        asked, self._asked = self._asked, deque()
-        for hear, _ in asked:
-            hear(error)
-
-
 class _Post:
     """A mailbox for all who wait for outcomes on one loop, emptied by one task while somebody waits."""
 
     def __init__(self, desk: _Desk) -> None:
         self._desk = desk
         self._box = new_id().hex().encode()
-        self._road = _Road(desk.caller.link.place, desk.loop, desk.caller.link.place.timeout_s + WAIT_S)
+        self._road = Road(desk.caller.link.place, desk.loop, desk.caller.link.place.timeout_s + WAIT_S)
         self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
         self._listening: asyncio.Task[None] | None = None
 

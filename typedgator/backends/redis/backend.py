@@ -87,9 +87,10 @@ class RedisBackend:
     def join(self, queues: Sequence[str], /, *, lease_ms: int) -> WorkerId:
         """A fresh identity; its lease starts now."""
         worker = WorkerId(new_id().hex())
+        queues = tuple(dict.fromkeys(queues))
         star = int(EVERY_QUEUE in queues)
         self.caller.run("join", (self.caller.keys.own(worker),), (worker, lease_ms, " ".join(queues), star))
-        self._serving[worker] = tuple(queues)
+        self._serving[worker] = queues
         return worker
 
     def leave(self, worker: WorkerId, /) -> None:
