@@ -47,6 +47,11 @@ class SqliteModel(BackendModel):
         SqliteModel.folder = tempfile.TemporaryDirectory(prefix="typedgator-model-")
         return SqliteBackend(Path(self.folder.name) / "jobs.db", synchronous="off", clock=clock)
 
+    def reopen(self, backend: Backend) -> Backend | None:
+        """The same file again, with nothing kept in memory."""
+        assert isinstance(backend, SqliteBackend)
+        return SqliteBackend(backend.path, synchronous="off", clock=backend.clock)
+
     def audit(self, backend: Backend) -> None:
         """No row contradicts another."""
         assert isinstance(backend, SqliteBackend)
