@@ -263,7 +263,7 @@ class Backend(Protocol):
         ...
 
     def join(self, queues: Sequence[str], /, *, lease_ms: int) -> WorkerId:
-        """A fresh identity that serves `queues` in this order; its lease starts now."""
+        """A fresh identity that serves `queues` in this order, each once however often named; its lease starts now."""
         ...
 
     def leave(self, worker: WorkerId, /) -> None:

@@ -61,7 +61,8 @@ class Worker:
     ) -> None:
         if isinstance(queues, str) or not queues:
             raise ConfigurationError(f"queues must be a list of names, got {queues!r}")
-        self.queues: Final = tuple(queue if queue == "*" else checked_queue(queue) for queue in queues)
+        checked = (queue if queue == "*" else checked_queue(queue) for queue in queues)
+        self.queues: Final = tuple(dict.fromkeys(checked))
         for name, number in (("concurrency", concurrency), ("max_tasks", max_tasks)):
             if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
                 raise ConfigurationError(f"{name} must be a whole number from 1, got {number!r}")

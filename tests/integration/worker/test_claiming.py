@@ -305,6 +305,22 @@ def test_queues_are_served_in_their_order(gator: Gator, burst: Burst) -> None:
     assert ran == ["first", "second", "third"]
 
 
+def test_a_queue_that_is_named_twice_is_served_once(gator: Gator, burst: Burst) -> None:
+    """Its jobs run once, and the worker says its name once."""
+    ran: list[int] = []
+
+    @gator.register(name="note")
+    def note(number: int) -> None:
+        ran.append(number)
+
+    gator.task_many(note, [(number,) for number in range(5)])
+    worker = burst(gator, queues=["all", "all"])
+
+    assert worker.queues == ("all",)
+    assert sorted(ran) == [0, 1, 2, 3, 4]
+    assert (worker.report.succeeded, worker.report.lost) == (5, 0)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -94,7 +94,7 @@ class LocmemBackend:
         """A fresh identity; its lease starts now."""
         with self._change() as (ledger, now):
             worker = WorkerId(f"worker-{next(self._names)}")
-            ledger.workers[worker] = Worker(worker, tuple(queues), lease_ms)
+            ledger.workers[worker] = Worker(worker, tuple(dict.fromkeys(queues)), lease_ms)
             ledger.leases.put(now + lease_ms, worker)
             ledger.news = True
             return worker

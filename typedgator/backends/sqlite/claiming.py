@@ -61,7 +61,7 @@ def join(tx: Transaction, queues: Sequence[str], lease_ms: int) -> WorkerId:
         {
             "ns": tx.ns,
             "name": worker,
-            "queues": " ".join(queues),
+            "queues": " ".join(dict.fromkeys(queues)),
             "lease_ms": lease_ms,
             "until_ms": tx.now + lease_ms,
         },
@@ -160,7 +160,8 @@ def _first_of(tx: Transaction, queue: int, limit: int, *, alone: bool) -> tuple[
 
 def _queues_for(tx: Transaction, worker: Worker) -> Iterator[int]:
     """Queues that are not paused, in the order that the worker serves them."""
-    listed = worker.queues.split(" ")
+    # Never one twice: its line is read before any of it is given out, and would be given out again.
+    listed = list(dict.fromkeys(worker.queues.split(" ")))
     for name in listed:
         if name == EVERY_QUEUE:
             for queue, other in tx.db.execute(_QUEUES_SERVING, (tx.ns,)).fetchall():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from typedgator.backends.contract import WorkerId
+from typedgator.backends.contract import Settled, WorkerId
 from typedgator.errors import WorkerLapsed
 from typedgator.testing.contract.bench import LEASE_MS, Bench, Given, job, named, numbers, requires
 from typedgator.wire.states import JobState
@@ -46,6 +46,26 @@ class Claiming(Given):
         assert numbers(hand.claim(2)) == [0, 1]
         assert numbers(hand.claim(2)) == [2, 3]
         assert numbers(hand.claim(2)) == [4]
+
+    @pytest.mark.parametrize("served", [["a", "a"], ["*", "*"], ["a", "*", "a"], ["b", "a", "b", "*"]])
+    def test_a_queue_that_is_named_twice_is_served_once(self, bench: Bench, served: list[str]) -> None:
+        """`join(["a", "a"])` serves what `join(["a"])` does: no job is handed out twice, and the limit holds."""
+        bench.accept(*(job(number, "a") for number in range(5)))
+        hand = bench.hand(*served)
+
+        first, second = hand.claim(3), hand.claim(10)
+
+        assert (numbers(first), numbers(second)) == ([0, 1, 2], [3, 4])
+        assert [each.attempt for each in first + second] == [1] * 5
+        assert hand.settle_all(first + second, Succeeded()) == [Settled.WRITTEN] * 5
+
+    def test_a_queue_that_is_named_twice_gives_no_job_twice_in_one_claim(self, bench: Bench) -> None:
+        """Also when the claim has room for more than there is."""
+        bench.accept(job(1, "a"), job(2, "b"), job(3, "a"))
+        hand = bench.hand("a", "a", "b", "a")
+
+        assert numbers(hand.claim(10)) == [1, 3, 2]
+        assert hand.claim(10) == []
 
     def test_tokens_only_grow(self, bench: Bench) -> None:
         """Every token is greater than every one before, across workers, and fits into 53 bits."""

@@ -53,7 +53,7 @@ __all__ = ["BackendModel"]
 
 LONG: Final = os.environ.get("TYPEDGATOR_LONG", "") == "1"
 QUEUES: Final = ("a", "b")
-SERVED: Final = (("*",), ("b", "a"), ("b", "*"), ("a",))
+SERVED: Final = (("*",), ("b", "a"), ("b", "*"), ("a",), ("a", "a"), ("b", "*", "b", "*"))
 NAMES: Final = (named(1), JobId(b"mine"), *map(named, range(2, 40)), JobId(b"yours"))
 KEYS: Final = (b"a key of 16 byte", b"another of those")
 

@@ -221,7 +221,7 @@ class Model:
         return None if job.parents else self.admit(job, now)
 
     def join(self, worker: WorkerId, queues: Sequence[str], lease_ms: int, now: int) -> None:
-        self.workers[worker] = ModelWorker(queues, lease_ms, now + lease_ms)
+        self.workers[worker] = ModelWorker(tuple(dict.fromkeys(queues)), lease_ms, now + lease_ms)
 
     def leave(self, worker: WorkerId, now: int) -> None:
         if self.workers.pop(worker, None):
