@@ -1,21 +1,17 @@
 """The tasks and hooks of one gator, by name. Names are unique; a worker runs what stands here and nothing else."""
 
 import inspect
-import sys
 from collections.abc import Callable, Iterator
-from importlib.machinery import ModuleSpec
-from pathlib import Path
 from threading import Lock
 from typing import Final, TypeAlias
 
 from typedgator.errors import NotRegistered, RegistrationError
 from typedgator.job import untyped_result
 from typedgator.task import AsyncTask, SyncTask
+from typedgator.wire.origin import importable_module
 from typedgator.wire.outcome import Outcome
 
 __all__ = ["AnyTask", "Hook", "Registry", "task_name"]
-
-_MAIN: Final = ("__main__", "__mp_main__")  # multiprocessing calls a script's second import by the other name
 
 AnyTask: TypeAlias = SyncTask[..., object] | AsyncTask[..., object]
 Hook: TypeAlias = Callable[..., object]
@@ -101,22 +97,13 @@ def task_name(fn: Callable[..., object], given: str | None, *, what: str = "a ta
             f"{qualname} cannot be {what}: a lambda or nested function cannot be found by a worker; "
             "move it to the top of its module, or give name= and register it where the worker's import runs"
         )
-    module = fn.__module__
-    return f"{_main_module(fn, qualname, what) if module in _MAIN else module}.{qualname}"
-
-
-def _main_module(fn: Callable[..., object], qualname: str, what: str) -> str:
-    # The function's own module: while multiprocessing imports a script again, sys.modules["__main__"] is another one.
-    main: dict[str, object] = getattr(fn, "__globals__", None) or vars(sys.modules["__main__"])
-    spec, file = main.get("__spec__"), main.get("__file__")
-    if isinstance(spec, ModuleSpec):
-        return spec.name
-    if isinstance(file, str) and Path(file).stem.isidentifier():
-        return Path(file).stem
-    raise RegistrationError(
-        f"{qualname} is defined in __main__ and cannot be {what}: a worker could not import it; "
-        "move it to a module that both can import, or give name="
-    )
+    module = importable_module(fn)
+    if module is None:
+        raise RegistrationError(
+            f"{qualname} is defined in __main__ and cannot be {what}: a worker could not import it; "
+            "move it to a module that both can import, or give name="
+        )
+    return f"{module}.{qualname}"
 
 
 def _source(fn: Callable[..., object]) -> str:

@@ -241,3 +241,27 @@ def test_a_script_imported_again_by_multiprocessing_keeps_its_names(tmp_path: Pa
     """
     (tmp_path / "script.py").write_text(dedent(script))
     assert run("script.py", cwd=tmp_path).split() == ["script.work", "script.work"]
+
+
+def test_an_exception_of_a_script_is_called_as_a_worker_would_import_it(tmp_path: Path) -> None:
+    """`RetryPolicy(on=(Flaky,))` in a script stores `script.Flaky`: the worker's `Flaky` is that one."""
+    script = """
+        from typedgator import Gator, RetryPolicy
+        from typedgator.wire.envelope import decode_envelope
+        from typedgator.wire.frame import open_frame
+
+        gator = Gator("locmem://")
+
+        class Flaky(Exception):
+            pass
+
+        @gator.register(retries=RetryPolicy(1, on=(Flaky,)))
+        def work(x: int) -> int:
+            return x
+
+        if __name__ == "__main__":
+            record = gator.backend.find(bytes.fromhex(work.task(1).id))
+            print(*decode_envelope(open_frame(record.frame).envelope).policy.retry_on)
+    """
+    (tmp_path / "script.py").write_text(dedent(script))
+    assert run("script.py", cwd=tmp_path) == "script.Flaky"

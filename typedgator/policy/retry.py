@@ -12,6 +12,7 @@ from typedgator.errors import ConfigurationError
 from typedgator.policy.control import Retry
 from typedgator.policy.durations import to_ms
 from typedgator.wire.envelope import JobPolicy
+from typedgator.wire.origin import importable_module
 
 __all__ = ["MAX_BACKOFF_MS", "MAX_RETRIES", "RetryPolicy", "backoff_ms", "class_name", "retry_delay_ms"]
 
@@ -62,8 +63,8 @@ def _is_exception(found: object) -> bool:
 
 
 def class_name(of: type) -> str:
-    """The name by which an exception class is stored and compared."""
-    return f"{of.__module__}.{of.__qualname__}"
+    """The name by which an exception class is stored and compared: of a script, as a worker would import it."""
+    return f"{importable_module(of) or of.__module__}.{of.__qualname__}"
 
 
 def backoff_ms(policy: JobPolicy, retry: int, draw: float) -> int:
