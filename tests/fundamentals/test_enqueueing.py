@@ -228,14 +228,92 @@ def test_an_interrupted_large_batch_says_what_is_written_and_can_go_on(face: Fac
     assert gator.counts().queues["all"][JobState.WAITING] == many
 
 
-def test_an_interrupted_small_batch_is_not_written_at_all(face: Face) -> None:
-    """Up to 250 are one write: the driver's trouble arrives as it is."""
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("many", [1, 3, ATOMIC_BATCH])
+def test_an_interrupted_small_batch_can_be_repeated(face: Face, when: str, many: int) -> None:
+    """Up to 250 are one write: all or none are there, and `retry()` sends them again under the same ids."""
+    flaky = Flaky()
+    flaky.breaks = {1: when}
+    gator = Gator(backend=flaky)
+    task = gator.register(add)
+    batch = face.enter(gator.batch())
+    jobs = [batch.task(task, n) for n in range(many)]
+    with pytest.raises(BatchIncomplete) as caught:
+        face.leave(batch)
+    assert isinstance(caught.value.__cause__, BackendUnavailable)
+    assert (caught.value.written, caught.value.rest) == ((), tuple(job.id for job in jobs))
+    assert len(gator.queue()) == (many if when == "after" else 0)
+    assert caught.value.retry() == list(caught.value.rest)
+    assert [face.state(job) for job in jobs] == [JobState.WAITING] * many
+    assert len(gator.queue()) == many
+
+
+def test_a_single_call_raises_what_the_driver_said(face: Face) -> None:
+    """`task()` is no batch: BackendUnavailable as it is."""
     flaky = Flaky()
     flaky.breaks = {1: "before"}
     gator = Gator(backend=flaky)
     with pytest.raises(BackendUnavailable):
-        face.task_many(gator, gator.register(add), [(n,) for n in range(ATOMIC_BATCH)])
+        face.gator_task(gator, gator.register(add), 1)
     assert gator.counts().queues == {}
+
+
+ran_here: list[str] = []
+
+
+def here(name: str) -> str:
+    """A task that remembers its calls."""
+    ran_here.append(name)
+    return name
+
+
+def test_calls_that_run_here_do_not_tear_a_batch(face: Face) -> None:
+    """What is queued is one write as ever; then the others run, in order. Interrupted, none of them has run."""
+    ran_here.clear()
+    flaky = Flaky()
+    gator = Gator(backend=flaky)
+    local, queued = gator.register(is_async=False)(here), gator.register(add)
+    flaky.breaks = {1: "before"}
+    batch = face.enter(gator.batch())
+    jobs: list[Job[Any]] = [
+        batch.task(queued, 1),
+        batch.task(local, "a"),
+        batch.task(queued, 2),
+        batch.task(local, "b"),
+    ]
+    with pytest.raises(BatchIncomplete) as caught:
+        face.leave(batch)
+    assert ran_here == []
+    assert gator.counts().queues == {}
+    assert caught.value.rest == tuple(job.id for job in jobs)
+    assert caught.value.retry() == caught.value.retry() == [job.id for job in jobs]
+    assert (flaky.calls, ran_here, len(gator.queue())) == (2, ["a", "b"], 2)
+    again = face.enter(gator.batch())
+    handles: list[Job[Any]] = [again.task(local, "c"), again.task(queued, 3)]
+    face.leave(again)
+    assert [face.state(job) for job in handles] == [JobState.SUCCESS, JobState.WAITING]
+    assert flaky.calls == 3
+
+
+def test_a_refusal_that_the_block_catches_is_not_forgotten(gator: Gator, face: Face, stored: Stored) -> None:
+    """Nothing unless all are valid: the end of the block raises, naming the first refused call, and sends nothing."""
+    task = gator.register(add)
+    wrong: Any = "2"
+    before = stored()
+    batch = face.enter(gator.batch())
+    batch.task(task, 1)
+    for _ in range(2):
+        with pytest.raises(InvalidArguments, match=r"item [12] of the batch"):
+            batch.task(task, wrong)
+    batch.task(task, 3)
+    with pytest.raises(
+        GatorError, match=r"item 1 of the batch was refused, so nothing of the batch was sent"
+    ) as caught:
+        face.leave(batch)
+    assert isinstance(caught.value.__cause__, InvalidArguments)
+    assert stored() == before
+    with pytest.raises(GatorError, match="already sent"):
+        face.enter(batch)
 
 
 # ---- no call silently does nothing

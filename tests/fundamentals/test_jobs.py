@@ -98,6 +98,7 @@ def test_a_result_is_waited_for(gator: Gator, face: Face) -> None:
     thread.join()
 
 
+@pytest.mark.timeout(30)
 def test_who_gave_up_waiting_is_not_waited_for(gator: Gator) -> None:
     """A cancelled `aresult()` leaves nothing behind: the loop ends although the job never will."""
     job = gator.register(nothing).task()
@@ -107,8 +108,11 @@ def test_who_gave_up_waiting_is_not_waited_for(gator: Gator) -> None:
             await asyncio.wait_for(job.aresult(), 0.05)
 
     before = time.monotonic()
-    asyncio.run(impatient())
-    assert time.monotonic() - before < 30
+    try:
+        asyncio.run(impatient())
+        assert time.monotonic() - before < 20
+    finally:
+        gator.pop()  # frees the thread that waits, should one do so for ever
 
 
 def test_a_failed_job_raises_what_is_known_of_it(gator: Gator, face: Face, work: Work) -> None:

@@ -130,6 +130,23 @@ def test_a_job_that_runs_here_has_a_lease(gator: Gator) -> None:
     assert job.result() == "all"
 
 
+def test_ctrl_c_gives_a_popped_job_back(gator: Gator, face: Face) -> None:
+    """At once, and its attempt with it: whoever stops a script by hand loses nothing."""
+    attempts: list[int] = []
+
+    def interrupted() -> None:
+        attempts.append(current_job().attempt)
+        if len(attempts) == 1:
+            raise KeyboardInterrupt
+
+    job = face.task(gator.register(name="interrupted")(interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        gator.pop()
+    assert face.state(job) is JobState.WAITING
+    assert gator.pop() == job
+    assert attempts == [1, 1]
+
+
 def test_a_paused_queue_keeps_but_hands_out_nothing(gator: Gator, face: Face) -> None:
     """`pause()` and `resume()`; other queues go on."""
     task = gator.register(who)

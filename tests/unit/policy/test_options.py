@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
@@ -193,6 +193,7 @@ ANYTHING: st.SearchStrategy[Any] = st.one_of(
 
 
 @given(st.sampled_from(sorted(OPTIONS)), ANYTHING)
+@example("depends_on", ("",))
 def test_whatever_is_said_is_accepted_or_refused_by_name(option: str, value: object) -> None:
     """ConfigurationError and nothing else: no accident of a comparison three calls deeper."""
     refusal = ""

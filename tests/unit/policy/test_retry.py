@@ -4,7 +4,7 @@ from datetime import timedelta
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from typedgator.errors import ConfigurationError
@@ -47,6 +47,7 @@ def test_a_wait_is_whole_and_between_zero_and_the_cap(policy: JobPolicy, retry: 
 
 
 @given(POLICIES, st.integers(1, 400))
+@example(JobPolicy(backoff_base_ms=0, backoff_factor=100.0), 400)
 def test_without_jitter_waits_grow_from_the_backoff_to_the_cap(policy: JobPolicy, retry: int) -> None:
     """Exactly min(cap, backoff * factor ** (n - 1)), so never shorter than the one before."""
     steady = JobPolicy(
