@@ -8,7 +8,7 @@ GatorError
 ├── NotRegistered (TypeError, LookupError)   a function or hook the gator does not know
 ├── InvalidArguments (TypeError)         a call that was refused; nothing was enqueued
 ├── EnqueueError                         a job that was not (wholly) accepted
-│   ├── BatchIncomplete                  a batch that was interrupted between two chunks
+│   ├── BatchIncomplete                  a batch whose write was interrupted; the cause is chained
 │   └── UnknownDependency (LookupError)  a parent that never existed or is no longer known
 ├── JobError                             about one job
 │   ├── JobFailed                        it failed for good
@@ -116,7 +116,11 @@ class EnqueueError(GatorError):
 
 
 class BatchIncomplete(EnqueueError):
-    """A large batch that was interrupted between two chunks. `written` and `rest` are job ids, in the batch's order."""
+    """A batch whose write was interrupted: what is `written` stays, the `rest` may be written or not.
+
+    Both are job ids, in the batch's order. Up to 250 jobs are one write, so of them all are in `rest`, and all or none
+    are written. The cause is chained.
+    """
 
     def __init__(self, written: Sequence[str], rest: Sequence[str], again: Callable[[], Sequence[str]]) -> None:
         super().__init__(
@@ -126,13 +130,16 @@ class BatchIncomplete(EnqueueError):
         self.written: tuple[str, ...] = tuple(written)
         self.rest: tuple[str, ...] = tuple(rest)
         self._again = again
+        self._answer: list[str] | None = None
 
     def retry(self) -> list[str]:
         """Sends the rest again, under the same ids, and so never doubles a job; the ids of the jobs that stand for it.
 
-        Raises as the batch did.
+        Raises as the batch did. Once it has succeeded, it only repeats its answer.
         """
-        return list(self._again())
+        if self._answer is None:
+            self._answer = list(self._again())
+        return list(self._answer)
 
 
 class UnknownDependency(EnqueueError, LookupError):

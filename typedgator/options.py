@@ -1,5 +1,6 @@
 """Options: a reusable block of options, under which tasks of many signatures may be queued."""
 
+import sys
 from typing import Final, Generic, ParamSpec, Self, cast
 
 from typing_extensions import TypeVar
@@ -60,9 +61,10 @@ class Options(Generic[H_contra]):
 class Batch(Generic[H_contra]):
     """What `gator.batch(…)` gives: calls collected in a `with` block and sent together when it ends.
 
-    Every call is checked when it is made; one that is refused names its index, and nothing of the batch is sent. An
-    exception in the block sends nothing either. Up to 250 jobs are one atomic write. The handles are good once the
-    block has ended.
+    Every call is checked when it is made; one that is refused names its index, and nothing of the batch is sent, also
+    when the block catches the refusal: then its end raises GatorError. An exception in the block sends nothing either.
+    Up to 250 jobs are one atomic write; an interrupted write raises BatchIncomplete, whose `retry()` is safe. The
+    handles are good once the block has ended.
     """
 
     def __init__(self, said: TaskOptions, producer: Producer) -> None:
@@ -70,6 +72,8 @@ class Batch(Generic[H_contra]):
         self._call = CallOptions(said)
         self._producer = producer
         self._open = False
+        self._calls = 0
+        self._refused: tuple[int, BaseException | None] | None = None
         self._prepared: list[Prepared] = []
         self._jobs: list[Job[object]] = []
 
@@ -82,34 +86,52 @@ class Batch(Generic[H_contra]):
         return len(self._prepared)
 
     def __enter__(self) -> Self:
-        if self._prepared:
-            raise GatorError("this batch was already sent; open another one with gator.batch()")
+        if self._calls:
+            raise GatorError("this batch has ended or was already sent; open another one with gator.batch()")
         self._open = True
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        self._open = False
-        if kind is None and self._prepared:
+        if self._closed(kind):
             self._adopt(self._producer.send_all(self._prepared))
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        self._open = False
-        if kind is None and self._prepared:
+        if self._closed(kind):
             self._adopt(await self._producer.asend_all(self._prepared))
 
     def task(self, fn: Hooked[P, R, H_contra], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Adds a call. Raises InvalidArguments naming its index, and then nothing of the batch is sent."""
         if not self._open:
             raise GatorError("this batch() block is not open; enqueue inside `with gator.batch() as batch:`")
-        task = known(fn, self._producer)
-        prepared = self._producer.prepare_at(len(self._prepared), task.spec, self._call, args, kwargs)
+        index, self._calls = self._calls, self._calls + 1
+        accepted = False
+        try:
+            task = known(fn, self._producer)
+            prepared = self._producer.prepare_at(index, task.spec, self._call, args, kwargs)
+            accepted = True
+        finally:
+            # Whatever it was: a block that catches it must not send the rest as if this call had never been meant.
+            if not accepted and self._refused is None:
+                self._refused = index, sys.exception()
         job = Job[object](self._producer.backend, prepared.frame.job_id, task.spec.read)
         self._prepared.append(prepared)
         self._jobs.append(job)
         return cast("Job[R]", job)
+
+    def _closed(self, kind: type[BaseException] | None) -> bool:
+        """Ends the block: whether there is something to send. Raises GatorError when one of its calls was refused."""
+        self._open = False
+        if kind is not None:
+            return False
+        if self._refused is not None:
+            index, error = self._refused
+            raise GatorError(
+                f"item {index} of the batch was refused, so nothing of the batch was sent: {error}"
+            ) from error
+        return bool(self._prepared)
 
     def _adopt(self, sent: list[Job[object]]) -> None:
         for handle, answer in zip(self._jobs, sent, strict=True):

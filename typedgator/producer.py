@@ -161,17 +161,14 @@ class Producer:
         self, spec: TaskSpec, call: CallOptions | None, args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> Job[object]:
         """One call becomes one job, or, with `is_async=False`, is run here and now."""
-        prepared = self.prepare(spec, self.options_of(spec, call), args, kwargs)
-        if not prepared.is_async:
-            return self._run_here(prepared)
-        return self._handles([prepared], self._push([prepared]))[0]
+        return self._send_one(self.prepare(spec, self.options_of(spec, call), args, kwargs))
 
     async def asend(
         self, spec: TaskSpec, call: CallOptions | None, args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> Job[object]:
         """`send`, from async code: only the I/O leaves the event loop."""
         prepared = self.prepare(spec, self.options_of(spec, call), args, kwargs)
-        return (await self.asend_all([prepared]))[0]
+        return await asyncio.to_thread(self._send_one, prepared)
 
     def prepare_each(
         self, spec: TaskSpec, call: CallOptions | None, calls: Sequence[tuple[tuple[object, ...], Mapping[str, object]]]
@@ -203,25 +200,35 @@ class Producer:
     def send_all(self, batch: Sequence[Prepared]) -> list[Job[object]]:
         """Sends prepared calls, in order: up to ATOMIC_BATCH are one atomic write, more go in chunks.
 
-        Raises BatchIncomplete when a later chunk was interrupted.
+        Those with `is_async=False` run here once all others are written. Raises BatchIncomplete when a write was
+        interrupted, and UnknownDependency when the first chunk was refused.
         """
-        if any(not prepared.is_async for prepared in batch):
-            return [self._run_here(p) if not p.is_async else self._handles([p], self._push([p]))[0] for p in batch]
-        jobs: list[Job[object]] = []
-        for start in range(0, len(batch), ATOMIC_BATCH):
-            chunk = batch[start : start + ATOMIC_BATCH]
+        queued = [prepared for prepared in batch if prepared.is_async]
+        sent: list[Job[object]] = []
+        for start in range(0, len(queued), ATOMIC_BATCH):
+            chunk = queued[start : start + ATOMIC_BATCH]
             try:
                 answers = self._push(chunk)
             except (BackendUnavailable, UnknownDependency) as error:
-                if not start:
+                if not start and isinstance(error, UnknownDependency):
                     raise
-                raise self._incomplete(jobs, batch[start:]) from error
-            jobs += self._handles(chunk, answers)
-        return jobs
+                raise self._incomplete(sent, batch, queued[:start]) from error
+            sent += self._handles(chunk, answers)
+        written = iter(sent)
+        return [next(written) if prepared.is_async else self._run_here(prepared) for prepared in batch]
 
-    def _incomplete(self, written: Sequence[Job[object]], rest: Sequence[Prepared]) -> BatchIncomplete:
+    def _send_one(self, prepared: Prepared) -> Job[object]:
+        if not prepared.is_async:
+            return self._run_here(prepared)
+        return self._handles([prepared], self._push([prepared]))[0]
+
+    def _incomplete(
+        self, jobs: Sequence[Job[object]], batch: Sequence[Prepared], written: Sequence[Prepared]
+    ) -> BatchIncomplete:
+        done = set(map(id, written))
+        rest = [prepared for prepared in batch if id(prepared) not in done]
         ids = [shown_id(prepared.frame.job_id) for prepared in rest]
-        return BatchIncomplete([job.id for job in written], ids, lambda: [job.id for job in self.send_all(rest)])
+        return BatchIncomplete([job.id for job in jobs], ids, lambda: [job.id for job in self.send_all(rest)])
 
     def _push(self, chunk: Sequence[Prepared]) -> list[tuple[JobId, bool]]:
         receipts = self.backend.enqueue([prepared.frame for prepared in chunk])
