@@ -10,13 +10,14 @@ from typing import Final
 
 import msgspec
 
-from typedgator.backends.contract import ATOMIC_BATCH, Backend, JobRecord, ReceiptStatus
+from typedgator.backends.contract import ATOMIC_BATCH, Backend, Inspect, JobRecord, ReceiptStatus
 from typedgator.clock import Clock
 from typedgator.errors import (
     BackendUnavailable,
     BatchIncomplete,
     ConfigurationError,
     InvalidArguments,
+    PayloadMismatch,
     ResultNotKept,
     UnknownDependency,
     Unsupported,
@@ -26,8 +27,8 @@ from typedgator.job import Job
 from typedgator.middleware import Middleware
 from typedgator.policy.durations import MAX_DELAY_MS
 from typedgator.policy.options import JobOptions, TaskOptions, merge, resolve
-from typedgator.wire.envelope import Envelope, encode_envelope
-from typedgator.wire.frame import Frame
+from typedgator.wire.envelope import Envelope, decode_envelope, encode_envelope
+from typedgator.wire.frame import Frame, FrameFlags, open_frame
 from typedgator.wire.ids import JobId, new_id, shown_id
 from typedgator.wire.outcome import Outcome
 from typedgator.wire.schema import ArgumentSchema, ResultSchema
@@ -70,13 +71,17 @@ class TaskSpec:
 
 
 class CallOptions:
-    """What one `options()` block says, and what that makes for each task that was called in it."""
+    """What one `options()` block says, and what that makes for each task that was called in it.
 
-    __slots__ = ("merged", "said")
+    `named` is the task that its `job_id` stands for, once a call of one was accepted.
+    """
+
+    __slots__ = ("merged", "named", "said")
 
     def __init__(self, said: TaskOptions) -> None:
         self.said: Final = said
         self.merged: Final[dict[TaskSpec, JobOptions]] = {}
+        self.named: str | None = None
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
@@ -161,13 +166,13 @@ class Producer:
         self, spec: TaskSpec, call: CallOptions | None, args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> Job[object]:
         """One call becomes one job, or, with `is_async=False`, is run here and now."""
-        return self._send_one(self.prepare(spec, self.options_of(spec, call), args, kwargs))
+        return self._send_one(self._prepare_one(spec, call, args, kwargs))
 
     async def asend(
         self, spec: TaskSpec, call: CallOptions | None, args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> Job[object]:
         """`send`, from async code: only the I/O leaves the event loop."""
-        prepared = self.prepare(spec, self.options_of(spec, call), args, kwargs)
+        prepared = self._prepare_one(spec, call, args, kwargs)
         return await asyncio.to_thread(self._send_one, prepared)
 
     def prepare_each(
@@ -217,6 +222,18 @@ class Producer:
         written = iter(sent)
         return [next(written) if prepared.is_async else self._run_here(prepared) for prepared in batch]
 
+    def _prepare_one(
+        self, spec: TaskSpec, call: CallOptions | None, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> Prepared:
+        options = self.options_of(spec, call)
+        if call is None or options.job_id is None:
+            return self.prepare(spec, options, args, kwargs)
+        if call.named is not None and call.named != spec.name:
+            raise _taken(options.job_id, call.named, spec.name)
+        prepared = self.prepare(spec, options, args, kwargs)
+        call.named = spec.name
+        return prepared
+
     def _send_one(self, prepared: Prepared) -> Job[object]:
         if not prepared.is_async:
             return self._run_here(prepared)
@@ -233,11 +250,29 @@ class Producer:
     def _push(self, chunk: Sequence[Prepared]) -> list[tuple[JobId, bool]]:
         receipts = self.backend.enqueue([prepared.frame for prepared in chunk])
         answers = [(receipt.job_id, receipt.status is ReceiptStatus.DUPLICATE) for receipt in receipts]
+        for prepared, (job_id, duplicate) in zip(chunk, answers, strict=True):
+            if duplicate and prepared.frame.flags & FrameFlags.CALLERS_ID and job_id == prepared.frame.job_id:
+                self._check_namesake(prepared)
         if self._events.wants(JobEnqueued):
             for prepared, (job_id, duplicate) in zip(chunk, answers, strict=True):
                 queue = prepared.frame.queue
                 self._events.tell(JobEnqueued(shown_id(job_id), prepared.spec.name, queue, duplicate))
         return answers
+
+    def _check_namesake(self, prepared: Prepared) -> None:
+        """Raises ConfigurationError when the caller's id is a job of another task, as far as can still be read."""
+        job_id = prepared.frame.job_id
+        if not isinstance(self.backend, Inspect) or not self.backend.can.inspect:
+            return
+        record = self.backend.find(job_id)
+        if record is None or record.frame is None:
+            return
+        try:
+            holder = decode_envelope(open_frame(record.frame).envelope).task
+        except PayloadMismatch:  # of another release: nothing is known against it
+            return
+        if holder != prepared.envelope.task:
+            raise _taken(job_id, holder, prepared.envelope.task)
 
     def _handles(self, chunk: Sequence[Prepared], answers: Sequence[tuple[JobId, bool]]) -> list[Job[object]]:
         return [
@@ -255,6 +290,11 @@ class Producer:
             raise ConfigurationError(TIME_LIMIT_NEEDS_ASYNC.format(spec.name))
         can = self.backend.can
         if not options.is_async:
+            if options.parents:
+                raise ConfigurationError(
+                    f"{spec.name}: depends_on has no meaning with is_async=False: nothing is stored that it could wait "
+                    "for; call the one after the other. Nothing was run."
+                )
             return options
         asked = {
             "unique": options.unique is not False and not can.unique,
@@ -269,6 +309,13 @@ class Producer:
             if refused:
                 raise Unsupported(f"{option}= was asked for, but this backend cannot keep it; see its `can`")
         return options
+
+
+def _taken(job_id: JobId, holder: str, task: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"job_id {shown_id(job_id)!r} is a job of {holder}, so {task} cannot have it: put the task into the id. "
+        "Nothing was enqueued."
+    )
 
 
 def _unique_key(spec: TaskSpec, unique: bool | str, payload: bytes) -> bytes:

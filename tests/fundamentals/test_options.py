@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from tests.fundamentals.faces import Face
 from typedgator import (
     ConfigurationError,
     Gator,
+    InvalidArguments,
     Job,
     JobCanceled,
     JobState,
@@ -125,6 +127,35 @@ def test_the_same_id_is_the_same_job(gator: Gator, face: Face, work: Work) -> No
     assert first == again
     assert work() == 1
     assert face.result(again) == "a"
+
+
+def test_one_id_is_never_two_tasks(gator: Gator, face: Face, work: Work) -> None:
+    """A handle of another task's job would be no answer: refused in one block, and where somebody else has the id."""
+    task, other = gator.register(who), gator.register(name="other")(who)
+    with gator.options(job_id="mine") as opts:
+        face.opts_task(opts, task, "a")
+        with pytest.raises(ConfigurationError, match=r"job_id 'mine' is a job of .*who, so other cannot have it"):
+            face.opts_task(opts, other, "a")
+    elsewhere = gator.options(job_id="mine")
+    with pytest.raises(ConfigurationError, match=r"'mine' is a job of .*who, so other cannot.* Nothing was enqueued"):
+        face.opts_task(elsewhere, other, "a")
+    batch = face.enter(gator.batch(elsewhere))
+    batch.task(other, "a")
+    with pytest.raises(ConfigurationError, match="is a job of"):
+        face.leave(batch)
+    assert len(gator.queue()) == 1
+    assert face.opts_task(gator.options(job_id="mine"), task, "b").duplicate
+    assert work() == 1
+
+
+def test_a_refused_call_leaves_the_id_free(gator: Gator, face: Face) -> None:
+    """Only a call that was accepted gives the id to its task."""
+    task, other = gator.register(who), gator.register(name="other")(who)
+    wrong: Any = 3
+    opts = gator.options(job_id="mine")
+    with pytest.raises(InvalidArguments):
+        face.opts_task(opts, task, wrong)
+    assert not face.opts_task(opts, other, "a").duplicate
 
 
 def test_an_id_is_remembered_for_a_day(gator: Gator, face: Face, clock: FakeClock, work: Work) -> None:

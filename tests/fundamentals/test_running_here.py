@@ -11,12 +11,14 @@ import pytest
 from tests.fundamentals.faces import Face
 from typedgator import (
     Cancel,
+    ConfigurationError,
     Gator,
     InvalidArguments,
     Job,
     JobCanceled,
     JobFailed,
     JobState,
+    JobUnknown,
     Progress,
     Retry,
     RetryPolicy,
@@ -183,6 +185,25 @@ def test_batches_run_when_they_end(gator: Gator, face: Face, stored: Stored) -> 
         face.task_many(gator, task, [(Note("d"),), ("e",)])
     assert len(seen) == 3
     assert stored() == before
+
+
+def test_nothing_waits_for_a_job_here(gator: Gator, face: Face) -> None:
+    """`depends_on` is refused: no parent is stored that could be waited for, and it may have failed."""
+    task = gator.register(takes)
+    parent = face.task(task, Note("a"))
+    with pytest.raises(ConfigurationError, match="depends_on has no meaning with is_async=False"):
+        face.opts_task(gator.options(depends_on=parent), task, Note("b"))
+    assert seen == [Note("a")]
+
+
+def test_a_job_that_ran_here_is_known_to_its_handle_alone(gator: Gator, face: Face) -> None:
+    """Delays, expiry, unique keys and queues have no meaning here, and nothing is stored that an id could find."""
+    task = gator.register(takes)
+    opts = gator.options(delay_by=3600, expires=1, unique=True, queue="images")
+    jobs = [face.opts_task(opts, task, Note("a")) for _ in range(2)]
+    assert [face.result(job) for job in jobs] == [Note("a")] * 2
+    with pytest.raises(JobUnknown):
+        face.state(gator.job(jobs[0].id))
 
 
 def test_a_job_started_by_a_job_runs_inside_it(gator: Gator, face: Face) -> None:
