@@ -96,10 +96,14 @@ def pack_frame(frame: Frame, accepted_ms: int) -> bytes:
 
 def open_frame(stored: bytes) -> FrameHead:
     """Reads stored bytes back. Raises PayloadMismatch when they are no frame that this release can read."""
+    if not stored:
+        raise PayloadMismatch("the frame is lost: what the job was to do is not known any more")
     try:
         version, flags, priority, crash_budget, accepted_ms, expires_ms, length = _HEAD.unpack_from(stored)
         start = _HEAD.size + length
         queue = stored[_HEAD.size : start].decode("ascii")
+    except TypeError as error:  # a storage that somebody edited by hand
+        raise PayloadMismatch(f"a frame is {type(stored).__name__}, not bytes: {error}") from error
     except (struct.error, UnicodeDecodeError) as error:
         raise PayloadMismatch(f"a frame of {len(stored)} bytes cannot be read: {error}") from error
     if version != FRAME_VERSION or flags & _UNKNOWN:

@@ -240,6 +240,13 @@ def test_a_frame_of_another_release_is_left_alone(frame: Frame) -> None:
             open_frame(bytes(stored))
 
 
+@pytest.mark.parametrize("stored", [b"", "", None, "text of twenty-one letters", 7])
+def test_what_is_no_bytes_is_refused_as_any_damage(stored: object) -> None:
+    """A storage that somebody edited may hold text, a number or nothing where a frame was."""
+    with pytest.raises(PayloadMismatch):
+        open_frame(stored)  # type: ignore[arg-type]  # that is what is tested
+
+
 @given(FRAMES)
 def test_every_shortened_frame_is_refused_or_keeps_its_envelope_short(frame: Frame) -> None:
     """The head is never read past its end; what is cut off is envelope, whose own reader refuses it."""

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeAlias
 from typedgator.backends.contract import DEAD_LETTERS, Claimed
 from typedgator.backends.sqlite.statements import statement
 from typedgator.backends.sqlite.transaction import Transaction
-from typedgator.wire.frame import FrameFlags
+from typedgator.wire.frame import FRAME_VERSION, FrameFlags
 from typedgator.wire.ids import JobId
 from typedgator.wire.states import JobState
 from typedgator.wire.verdict import KEPT_FAILURE_MS, KEPT_ID_MS, KEPT_RESULT_MS, Token
@@ -46,6 +46,7 @@ KINDS: Final = {"succeeded": 0, "failed": 1, "retry": 2, "snoozed": 3, "released
 """How an attempt ended, as it is stored."""
 
 _LANE: Final = 1 << 53
+_USUAL_HEAD: Final = bytes((FRAME_VERSION, 0, 100, 3))
 _JOB_BY_ID: Final = statement("job_by_id")
 _JOB_BY_SEQ: Final = statement("job_by_seq")
 _LAST_RANK: Final = statement("last_rank")
@@ -121,13 +122,18 @@ def lane(priority: int, *, returned: bool) -> int:
 
 
 def stored_frame(tx: Transaction, seq: int) -> bytes:
-    """A large frame, from its own row."""
-    return bytes(tx.db.execute(_BODY_READ, (seq,)).fetchone()[0])
+    """A large frame, from its own row; nothing when that is lost, so that this job fails and its neighbours run."""
+    row = tx.db.execute(_BODY_READ, (seq,)).fetchone()
+    return b"" if row is None else bytes(row[0])
 
 
 def head(tx: Transaction, seq: int) -> bytes:
-    """The first bytes of a frame: flags, priority and crash budget are the second, third and fourth."""
-    return bytes(tx.db.execute(_FRAME_HEAD, (seq,)).fetchone()[0])
+    """The first bytes of a frame: flags, priority and crash budget are the second, third and fourth.
+
+    Of a frame that is lost or cut short: what is usual, so that its job can be moved as any other.
+    """
+    (stored,) = tx.db.execute(_FRAME_HEAD, (seq,)).fetchone()
+    return bytes(stored or b"") + _USUAL_HEAD[len(stored or b"") :]
 
 
 def line_up(tx: Transaction, job: Job, *, returned: bool = False) -> None:

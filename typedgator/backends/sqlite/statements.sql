@@ -80,7 +80,7 @@ SELECT 1 FROM tg_job WHERE worker = ? AND state = 4 AND crashes > 0 LIMIT 1
 
 -- name: worker_unseen
 -- What was claimed under a token that the worker never received.
-SELECT seq, id, token, attempt, crashes, frame FROM tg_job
+SELECT seq, id, token, attempt, crashes, CAST(frame AS BLOB) FROM tg_job
 WHERE worker = ? AND state = 4 AND token > ? ORDER BY token LIMIT ?
 
 -- ---------------------------------------------------------------- accepting
@@ -102,7 +102,7 @@ VALUES (:ns, :id, :queue, :state, :due_ms, :expires_ms, :keep_ms, :uniq, :frame)
 INSERT INTO tg_body (seq, frame) VALUES (?, ?)
 
 -- name: body_read
-SELECT frame FROM tg_body WHERE seq = ?
+SELECT CAST(frame AS BLOB) FROM tg_body WHERE seq = ?
 
 -- name: body_delete
 DELETE FROM tg_body WHERE seq = ?
@@ -141,7 +141,7 @@ WHERE seq = ?
 
 -- name: frame_head
 -- What a frame says before the envelope begins: 21 bytes and a queue's name of at most 255.
-SELECT substr(coalesce(frame, (SELECT frame FROM tg_body WHERE tg_body.seq = tg_job.seq)), 1, 276)
+SELECT substr(CAST(coalesce(frame, (SELECT frame FROM tg_body WHERE tg_body.seq = tg_job.seq)) AS BLOB), 1, 276)
 FROM tg_job WHERE seq = ?
 
 -- name: due_jobs
@@ -164,13 +164,13 @@ SELECT worker, queues, over, (SELECT min(due_ms) FROM tg_job INDEXED BY tg_job_d
 FROM tg_worker WHERE name = ? AND ns = ?
 
 -- name: line
--- The first of a queue.
-SELECT seq, id, token, kind, attempt, crashes, expires_ms, frame FROM tg_job INDEXED BY tg_job_waiting
+-- The first of a queue. A frame is read as bytes, whatever somebody put there: one bad row must not stop the others.
+SELECT seq, id, token, kind, attempt, crashes, expires_ms, CAST(frame AS BLOB) FROM tg_job INDEXED BY tg_job_waiting
 WHERE queue = ? AND state = 2 ORDER BY rank LIMIT ?
 
 -- name: one
 -- The same of one job.
-SELECT seq, id, token, kind, attempt, crashes, expires_ms, frame FROM tg_job WHERE seq = ?
+SELECT seq, id, token, kind, attempt, crashes, expires_ms, CAST(frame AS BLOB) FROM tg_job WHERE seq = ?
 
 -- name: start
 -- Parameters: worker, token, seq.
@@ -270,7 +270,7 @@ UPDATE tg_job SET progress = :progress WHERE worker = :worker AND token = :token
 -- ---------------------------------------------------------------- reading
 
 -- name: record
-SELECT id, state, coalesce(frame, (SELECT frame FROM tg_body WHERE tg_body.seq = tg_job.seq)),
+SELECT id, state, CAST(coalesce(frame, (SELECT frame FROM tg_body WHERE tg_body.seq = tg_job.seq)) AS BLOB),
     (SELECT name FROM tg_queue WHERE tg_queue.queue = tg_job.queue), attempt, crashes, token,
     (SELECT name FROM tg_worker WHERE tg_worker.worker = tg_job.worker), due_ms, finished_ms, canceling, reason,
     outcome, progress
