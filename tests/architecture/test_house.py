@@ -91,6 +91,7 @@ CATCHES_EVERYTHING: dict[str, str] = {
     "typedgator.worker.claimer:Claimer._claim": "puts settlements back, and raises again",
     "typedgator.worker.claimer:Claimer._run": "an actor's tick",
     "typedgator.worker.janitor:Janitor._run": "an actor's tick",
+    "typedgator.worker.executors:_fulfil": "whoever awaits the call gets its error",
     "typedgator.worker.settler:Settler._run": "an actor's tick",
     "typedgator.worker.settler:Settler._write_alone": "one settlement must not stop the others",
     "typedgator.worker.settler:Settler.tick": "one settlement must not stop the others",

@@ -4,21 +4,29 @@ An executor knows nothing of backends: it is given holdings and says how each en
 """
 
 import asyncio
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from queue import SimpleQueue
-from threading import Thread
-from typing import Final, Protocol, TypeAlias
+from threading import Lock, Thread
+from typing import Final, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from typedgator.execution import Ending, Raised, Stopped, acall, call
 from typedgator.middleware import Middleware
 from typedgator.worker.desk import Holding
 
-__all__ = ["Errand", "LoopExecutor", "ThreadExecutor", "Told"]
+__all__ = ["Errand", "Helpers", "LoopExecutor", "ThreadExecutor", "Told"]
 
 LAST_SECONDS: Final = 1.0
 """How long what is left on the loop may take to hear that it was cancelled."""
+MOST_HELPERS: Final = min(32, (os.cpu_count() or 1) + 4)
+"""As many as asyncio's own executor has."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Errand: TypeAlias = Callable[[], None]
 """Something else to run in a thread of the pool, such as a hook. It never raises."""
@@ -119,6 +127,66 @@ class ThreadExecutor:
             del work  # an idle thread must not keep a task's result alive
 
 
+class Helpers(ThreadPoolExecutor):
+    """Where the loop runs `asyncio.to_thread` and `run_in_executor(None, …)`: daemon threads, made when needed.
+
+    asyncio's own executor has threads that the interpreter waits for at its exit: a process whose jobs are given back
+    already would stay until the last of them returns. A ThreadPoolExecutor by name only, for a loop takes nothing else.
+    """
+
+    def __init__(self, size: int = MOST_HELPERS) -> None:
+        super().__init__(size)
+        self._most = size
+        self._todo: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._helpers: list[Thread] = []
+        self._free = 0
+        self._is_over = False
+        self._changing = Lock()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Calls it in one of the threads. Raises RuntimeError after `shutdown`."""
+        future: Future[T] = Future()
+        with self._changing:
+            if self._is_over:
+                raise RuntimeError("the worker has stopped: its event loop takes no more calls for threads")
+            if self._free:
+                self._free -= 1
+            elif len(self._helpers) < self._most:
+                helper = Thread(target=self._help, name=f"typedgator-helper-{len(self._helpers)}", daemon=True)
+                helper.start()
+                self._helpers.append(helper)
+            self._todo.put(partial(_fulfil, future, partial(fn, *args, **kwargs)))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """The threads end after what they do; `wait` waits for that. A loop that closes does not."""
+        with self._changing:
+            self._is_over = True
+            for _ in self._helpers:
+                self._todo.put(None)
+        if wait:
+            for helper in self._helpers:
+                helper.join()
+
+    def _help(self) -> None:
+        while (work := self._todo.get()) is not None:
+            work()
+            del work  # an idle thread must not keep a call's arguments alive
+            with self._changing:
+                self._free += 1
+
+
+def _fulfil(future: Future[T], call: Callable[[], T]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        value = call()
+    except BaseException as error:  # whoever awaits it gets it
+        future.set_exception(error)
+    else:
+        future.set_result(value)
+
+
 class LoopExecutor:
     """One event loop in one thread; at most `size` attempts at a time, each an asyncio task of its own."""
 
@@ -176,6 +244,7 @@ class LoopExecutor:
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
+        loop.set_default_executor(Helpers())
         try:
             loop.run_forever()
         finally:

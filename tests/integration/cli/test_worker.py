@@ -112,6 +112,46 @@ def test_the_second_signal_gives_back_what_runs(project: Project) -> None:
     assert '"attempt": 0' in project.command("jobs", "show", jobs[0], "--json").stdout
 
 
+BLOCKING = """
+import asyncio, pathlib, time
+from app import gator
+
+def block() -> None:
+    pathlib.Path("blocked").touch()
+    time.sleep(600)
+
+@gator.hook
+def block_before(job) -> None:
+    block()
+
+@gator.register
+async def to_thread() -> None:
+    await asyncio.to_thread(block)
+
+@gator.register
+async def in_executor() -> None:
+    await asyncio.get_running_loop().run_in_executor(None, block)
+
+@gator.register(on_start=block_before)
+async def after_hook() -> None:
+    pass
+"""
+
+
+@pytest.mark.parametrize("task", ["to_thread", "in_executor", "after_hook"])
+def test_a_thread_that_an_async_task_waits_for_keeps_no_process_alive(project: Project, task: str) -> None:
+    """Its job is given back when the grace is over, and nobody waits for the thread."""
+    project.write("blocking.py", BLOCKING)
+    job = project.python(f"from blocking import *\nprint({task}.task().id)")
+    worker = project.start("worker", "blocking", "--grace", "0.2")
+    project.until_there("blocked")
+
+    worker.terminate()
+
+    assert worker.wait(10) == 0
+    assert states(project, job) == ["waiting"]
+
+
 def test_several_processes_share_a_queue_and_stop_together(project: Project) -> None:
     """One signal to the supervisor reaches each of them once."""
     jobs = enqueue_holding(project, "first", "second")

@@ -9,7 +9,7 @@ import pytest
 from typedgator import Gator
 from typedgator.execution import Attempt, Ending, Stopped, open_attempt
 from typedgator.worker.desk import Holding
-from typedgator.worker.executors import LoopExecutor, ThreadExecutor
+from typedgator.worker.executors import Helpers, LoopExecutor, ThreadExecutor
 
 PATIENCE = 10.0
 
@@ -155,3 +155,33 @@ def test_errands_that_nobody_could_run_are_counted_at_the_end() -> None:
     for thread in threads._threads:
         thread.join(PATIENCE)
     assert ran == ["errand"]
+
+
+def test_helpers_answer_raise_and_are_used_again() -> None:
+    """No more threads than were needed at once, at most as many as said, and the interpreter waits for none."""
+    helpers, both, go_on = Helpers(2), Semaphore(0), Event()
+
+    def meet(number: int) -> int:
+        both.release()
+        assert go_on.wait(PATIENCE)
+        return number
+
+    def fail() -> None:
+        raise SystemExit("not the helper's end")
+
+    assert helpers.submit(int, "7").result(PATIENCE) == 7
+    with pytest.raises(SystemExit):
+        helpers.submit(fail).result(PATIENCE)
+    some = [helpers.submit(meet, number) for number in range(5)]
+    for _ in range(2):
+        assert both.acquire(timeout=PATIENCE)
+    assert not both.acquire(blocking=False)
+    assert some[4].cancel()
+    go_on.set()
+
+    assert [each.result(PATIENCE) for each in some[:4]] == [0, 1, 2, 3]
+    assert [helper.daemon for helper in helpers._helpers] == [True, True]
+    helpers.shutdown()
+    assert not any(helper.is_alive() for helper in helpers._helpers)
+    with pytest.raises(RuntimeError, match="has stopped"):
+        helpers.submit(int)
