@@ -173,6 +173,7 @@ class Claimer:
         free, slots = self._dispatcher.slots()
         in_hand = len(desk)
         target = min(self._most, int(self._pace.per_second * HOARD_SECONDS))
+        self._settler.rides = self._exchange is not None and target > slots
         if target > slots:  # fast jobs: let half of them finish, then ask for many at once
             desk.wake_at = target // 2
             return target - in_hand if in_hand <= desk.wake_at else 0

@@ -25,6 +25,8 @@ logger: Final = logging.getLogger("typedgator")
 
 FULL: Final = 100
 GATHER_SECONDS: Final = 0.002
+RIDE_SECONDS: Final = 0.005
+"""How long settlements wait for a claimer that will take them along: one transaction less for both."""
 RETRY_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
@@ -49,6 +51,8 @@ class Settler:
         self._size = FULL
         self._failures = 0
         self._thread: Final = Thread(target=self._run, name="typedgator-settler", daemon=True)
+        self.rides: bool = False
+        """Whether the claimer comes by soon and takes settlements along; the claimer says so."""
         self.settled: int = 0
         """Settlements that were answered."""
         self.unstarted: int = 0
@@ -64,7 +68,7 @@ class Settler:
         waiting = len(self._buffer)
         if waiting == 1 or not self._some.is_set():
             self._some.set()
-        if (waiting >= FULL or not self._busy()) and not self._enough.is_set():
+        if (waiting >= (2 * FULL if self.rides else FULL) or not self._busy()) and not self._enough.is_set():
             self._enough.set()
 
     def take(self, limit: int = FULL) -> list[Finished]:
@@ -153,7 +157,7 @@ class Settler:
         while not self._stopping.is_set():
             self._some.wait()
             if len(self._buffer) < FULL and self._busy():
-                self._enough.wait(GATHER_SECONDS)
+                self._enough.wait(RIDE_SECONDS if self.rides else GATHER_SECONDS)
             self._enough.clear()
             self._some.clear()
             try:
