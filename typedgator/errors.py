@@ -49,6 +49,16 @@ __all__ = [
 class GatorError(Exception):
     """The root: `except GatorError` catches all that typedgator raises on purpose, but a task's own errors."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """With its text and fields, past `__init__`: process pools and test runners send errors to other processes."""
+        return _rebuilt, (type(self), self.args, {k: v for k, v in vars(self).items() if not callable(v)})
+
+
+def _rebuilt(kind: type[GatorError], args: tuple[object, ...], fields: dict[str, object]) -> GatorError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(fields)
+    return error
+
 
 class ConfigurationError(GatorError, ValueError):
     """A setting, DSN or option that cannot mean anything."""
@@ -138,7 +148,10 @@ class BatchIncomplete(EnqueueError):
         Raises as the batch did. Once it has succeeded, it only repeats its answer.
         """
         if self._answer is None:
-            self._answer = list(self._again())
+            again: Callable[[], Sequence[str]] | None = getattr(self, "_again", None)
+            if again is None:
+                raise GatorError("a batch can only be sent again by the process that made it")
+            self._answer = list(again())
         return list(self._answer)
 
 
