@@ -119,9 +119,9 @@ class Gator:
             retries=retries,
             backoff=backoff,
             is_async=_is_async() if isinstance(is_async, UnsetType) else is_async,
-            on_start=self._own_hook(on_start),
-            on_success=self._own_hook(on_success),
-            on_error=self._own_hook(on_error),
+            on_start=self._own_hook(on_start, "on_start"),
+            on_success=self._own_hook(on_success, "on_success"),
+            on_error=self._own_hook(on_error, "on_error"),
             expires=expires,
             priority=priority,
             keep_result=keep_result,
@@ -195,9 +195,9 @@ class Gator:
             retries=retries,
             backoff=backoff,
             is_async=is_async,
-            on_start=self._own_hook(on_start),
-            on_success=self._own_hook(on_success),
-            on_error=self._own_hook(on_error),
+            on_start=self._own_hook(on_start, "on_start"),
+            on_success=self._own_hook(on_success, "on_success"),
+            on_error=self._own_hook(on_error, "on_error"),
             expires=expires,
             time_limit=time_limit,
             unique=unique,
@@ -213,7 +213,7 @@ class Gator:
 
     def hook(self, fn: F, /) -> F:
         """Registers a function as a hook, for `options(on_error=fn)` and the like: `@gator.hook`. Gives it back."""
-        self._own_hook(fn)
+        self.registry.add_hook(fn)
         return fn
 
     def _add(self, fn: Callable[..., object], name: str | None, said: TaskOptions) -> AnyTask:
@@ -241,12 +241,8 @@ class Gator:
         self.registry.add(found)
         return found
 
-    def _own_hook(self, hook: Hook | UnsetType | None) -> str | UnsetType | None:
-        if hook is None or isinstance(hook, UnsetType):
-            return hook
-        if isinstance(hook, Hooked) or not callable(hook) or inspect.iscoroutinefunction(hook):
-            raise RegistrationError(f"{hook!r} cannot be a hook: hooks are plain functions; enqueue a task inside one")
-        return self.registry.add_hook(hook)
+    def _own_hook(self, hook: Hook | UnsetType | None, option: str) -> str | UnsetType | None:
+        return hook if hook is None or isinstance(hook, UnsetType) else self.registry.add_hook(hook, option)
 
     # ---- enqueueing
 
@@ -318,9 +314,9 @@ class Gator:
                 retries=retries,
                 backoff=backoff,
                 is_async=is_async,
-                on_start=self._known_hook(on_start),
-                on_success=self._known_hook(on_success),
-                on_error=self._known_hook(on_error),
+                on_start=self._known_hook(on_start, "on_start"),
+                on_success=self._known_hook(on_success, "on_success"),
+                on_error=self._known_hook(on_error, "on_error"),
                 depends_on=_parent_ids(depends_on),
                 delay_by=delay_by,
                 delay_until=delay_until,
@@ -334,8 +330,8 @@ class Gator:
             self._producer,
         )
 
-    def _known_hook(self, hook: Hook | UnsetType | None) -> str | UnsetType | None:
-        return hook if hook is None or isinstance(hook, UnsetType) else self.registry.hook_name(hook)
+    def _known_hook(self, hook: Hook | UnsetType | None, option: str) -> str | UnsetType | None:
+        return hook if hook is None or isinstance(hook, UnsetType) else self.registry.hook_name(hook, option)
 
     def batch(self, options: Options[H] | None = None, /) -> Batch[H]:
         """A block that collects calls of any tasks and sends them together when it ends.

@@ -1,7 +1,9 @@
 """Hooks: registered functions that hear of a job, and can never hurt it."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -141,6 +143,66 @@ def test_what_can_be_no_hook_is_refused(gator: Gator) -> None:
         gator.hook(is_async)
     with pytest.raises(RegistrationError, match="enqueue a task inside one"):
         gator.hook(gator.register(who))
+
+
+class Listener:
+    """Not a function, and with a method."""
+
+    def __init__(self, job: object, result: object = None) -> None: ...
+
+    def hears(self, job: Job[object]) -> None: ...
+
+
+def yields(job: Job[object], error: BaseException) -> Iterator[None]:
+    """Calling it would run nothing."""
+    yield
+
+
+async def yields_later(job: Job[object]) -> AsyncIterator[None]:
+    """Likewise."""
+    yield
+
+
+def takes_three(job: Job[object], result: object, more: object) -> None:
+    """No hook is called so."""
+
+
+@pytest.mark.parametrize(
+    ("hook", "says"),
+    [
+        (Listener, "hooks are plain functions"),
+        (yields, "hooks are plain functions"),
+        (yields_later, "hooks are plain functions"),
+        (Listener(1).hears, "it is a method of an object"),
+        (heard.append, "it is a method of an object"),
+        (takes_three, r"called as on_start\(job\) or on_success\(job, result\) or on_error\(job, error\), and takes"),
+        (partial(began), "register a function"),
+        (3, "hooks are plain functions"),
+    ],
+)
+def test_a_hook_that_could_not_be_called_is_refused(gator: Gator, hook: Any, says: str) -> None:
+    """At its line, and in the words of hooks: `name=` is for tasks."""
+    for line in (
+        lambda: gator.hook(hook),
+        lambda: gator.register(on_error=hook),
+        lambda: Gator("locmem://", on_error=hook),
+    ):
+        with pytest.raises(RegistrationError, match=says if hook is not takes_three else "takes") as caught:
+            line()
+        assert "name=" not in str(caught.value)
+
+
+def test_a_hook_takes_what_its_option_gives(gator: Gator) -> None:
+    """`on_start(job)`, `on_success(job, result)`, `on_error(job, error)`: one that cannot is refused at the line."""
+    one: Any = gator.hook(began)
+    two: Any = gator.hook(ended)
+    any_number: Any = gator.hook(hurts)
+    for register in (gator.register, gator.options):
+        with pytest.raises(RegistrationError, match=r"ended cannot be a hook: it is called as on_start\(job\)"):
+            register(on_start=two)
+        with pytest.raises(RegistrationError, match=r"it is called as on_success\(job, result\), and takes \(job:"):
+            register(on_success=one)
+        register(on_start=any_number, on_success=any_number, on_error=any_number)
 
 
 def test_hooks_at_three_levels(make_gator: Callable[..., Gator], face: Face) -> None:

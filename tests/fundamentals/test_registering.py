@@ -73,8 +73,8 @@ def test_a_task_is_called_after_its_module_and_name(gator: Gator) -> None:
     assert gator.registry.find("sum.of.two") is not None
 
 
-@pytest.mark.parametrize("name", ["", "two words", "x" * 201, "tab\t"])
-def test_a_name_that_no_task_can_have_is_refused(gator: Gator, name: str) -> None:
+@pytest.mark.parametrize("name", ["", "two words", "x" * 201, "tab\t", "half\ud800", 3, b"x"])
+def test_a_name_that_no_task_can_have_is_refused(gator: Gator, name: Any) -> None:
     """1 to 200 characters, no spaces."""
     with pytest.raises(RegistrationError, match="cannot be a task's"):
         gator.register(name=name)(add)
@@ -87,6 +87,37 @@ def test_two_tasks_of_one_name_are_refused(gator: Gator) -> None:
     assert len(gator.registry) == 1
     with pytest.raises(RegistrationError, match=r"two tasks are called mine: at .*test_registering.py:\d+ and at"):
         gator.register(name="mine")(double)
+
+
+def test_closures_are_never_taken_for_a_reload(gator: Gator) -> None:
+    """Two of one line hold different values: the second would silently replace the first. The same one again may."""
+
+    def multiplier(factor: int) -> Callable[[int], int]:
+        def multiply(x: int) -> int:
+            return factor * x
+
+        return multiply
+
+    def plain() -> Callable[[int], int]:
+        def same(x: int) -> int:
+            return x
+
+        return same
+
+    double, triple = multiplier(2), multiplier(3)
+    gator.register(name="double")(double)
+    gator.register(name="double")(double)
+    with pytest.raises(RegistrationError, match="a closure is another function each time it is made"):
+        gator.register(name="double")(triple)
+    gator.register(name="same")(plain())
+    gator.register(name="same")(plain())
+
+
+def test_bound_methods_are_refused(gator: Gator) -> None:
+    """A worker does not have the object, also when a name is given."""
+    for name in (None, "sell"):
+        with pytest.raises(RegistrationError, match=r"sell cannot be a task: it is a method of an object"):
+            gator.register(name=name)(Shop().sell)
 
 
 def test_a_task_registered_anew_has_its_new_options(gator: Gator) -> None:
