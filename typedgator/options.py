@@ -1,6 +1,7 @@
 """Options: a reusable block of options, under which tasks of many signatures may be queued."""
 
 import sys
+from threading import Lock
 from typing import Final, Generic, ParamSpec, Self, cast
 
 from typing_extensions import TypeVar
@@ -24,7 +25,8 @@ class Options(Generic[H_contra]):
 
     `H_contra` is the result that its hooks take: a task with another result is refused.
 
-    In a `with` block it works until the block ends; enqueueing afterwards raises. Without `with`, it works for good.
+    In a `with` block it works until the block (the outermost of them) ends; enqueueing afterwards raises. Without
+    `with`, it works for good.
     """
 
     def __init__(self, said: TaskOptions, producer: Producer) -> None:
@@ -32,13 +34,19 @@ class Options(Generic[H_contra]):
         self._call = CallOptions(said)
         self._producer = producer
         self._open = True
+        self._depth = 0
+        self._entering = Lock()
 
     def __enter__(self) -> Self:
-        self._open = True
+        with self._entering:
+            self._depth += 1
+            self._open = True
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._open = False
+        with self._entering:
+            self._depth -= 1
+            self._open = self._depth > 0
 
     def task(self, fn: Hooked[P, R, H_contra], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Queues a call with these options. Raises InvalidArguments, and then nothing was enqueued."""

@@ -99,6 +99,18 @@ def test_a_finished_block_enqueues_nothing(gator: Gator, face: Face, stored: Sto
     assert len(gator.queue()) == 1
 
 
+def test_a_block_inside_itself_ends_with_the_outermost(gator: Gator, face: Face) -> None:
+    """The inner `with` of the same options does not close the outer one."""
+    task = gator.register(add)
+    with gator.options(retries=1) as opts:
+        with opts:
+            face.opts_task(opts, task, 1)
+        face.opts_task(opts, task, 2)
+    with pytest.raises(GatorError, match="has ended"):
+        face.opts_task(opts, task, 3)
+    assert len(gator.queue()) == 2
+
+
 def test_options_without_a_block_are_good_for_ever(gator: Gator, face: Face) -> None:
     """`urgent = gator.options(priority=255)` at the top of a module is fine."""
     urgent = gator.options(priority=255)
