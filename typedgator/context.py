@@ -74,16 +74,41 @@ class CurrentJob:
     def progress(self, value: float, total: float | None = None, text: str = "") -> bool:
         """Keeps how far the job has come, for whoever looks at it. False when the lease is lost.
 
-        At most 1 KiB; where the backend keeps no notes it raises ConfigurationError.
+        At most 1 KiB. Raises ConfigurationError for what is no number or no text, and where the backend keeps no notes.
         """
+        said = {
+            "value": _number(value, "value"),
+            "total": None if total is None else _number(total, "total"),
+            "text": _text(text),
+        }
         if self._note is None:
             raise ConfigurationError("this backend keeps no progress: see its `can.notes`")
-        note = msgspec.msgpack.encode({"value": value, "total": total, "text": text})
+        note = msgspec.msgpack.encode(said)
         if len(note) > MAX_PROGRESS_BYTES:
             raise ConfigurationError(
                 f"progress of {len(note)} bytes; at most {MAX_PROGRESS_BYTES} are kept: shorten the text"
             )
         return self._note(self.token, note)
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            pass
+    raise ConfigurationError(f"progress: {name} must be a number, got {value!r:.200}")
+
+
+def _text(text: object) -> str:
+    if isinstance(text, str):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            pass
+        else:
+            return text
+    raise ConfigurationError(f"progress: text must be text, got {text!r:.200}")
 
 
 _current: ContextVar[CurrentJob | None] = ContextVar("typedgator_current_job", default=None)

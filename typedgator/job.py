@@ -3,12 +3,12 @@
 import asyncio
 import time
 from datetime import timedelta
-from typing import Final, Generic, Protocol, TypeVar, cast
+from typing import Final, Generic, Never, Protocol, TypeVar, cast
 
 import msgspec
 
 from typedgator.backends.contract import Backend, CancelAnswer, JobRecord, Results
-from typedgator.errors import JobCanceled, JobFailed, JobUnknown, Unsupported
+from typedgator.errors import GatorError, JobCanceled, JobFailed, JobUnknown, PayloadMismatch, Unsupported
 from typedgator.policy.durations import to_ms
 from typedgator.wire.ids import JobId, parse_id, shown_id
 from typedgator.wire.outcome import Outcome, decode_outcome
@@ -55,7 +55,7 @@ class Job(Generic[R_co]):
         final: JobRecord | None = None,
     ) -> None:
         self._backend = backend
-        self._id = parse_id(job_id) if isinstance(job_id, str) else job_id
+        self._id = job_id if isinstance(job_id, bytes) else parse_id(job_id)
         self._read = read
         self._final = final
         self.duplicate: bool = duplicate
@@ -94,9 +94,14 @@ class Job(Generic[R_co]):
         return answer is not CancelAnswer.TOO_LATE
 
     def progress(self) -> Progress | None:
-        """What the running task last said of its progress, or None."""
+        """What the running task last said of its progress, or None. Raises PayloadMismatch when it cannot be read."""
         noted = self._known(0).progress
-        return None if noted is None else msgspec.msgpack.decode(noted, type=Progress)
+        if noted is None:
+            return None
+        try:
+            return msgspec.msgpack.decode(noted, type=Progress)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise PayloadMismatch(f"progress of {len(noted)} bytes cannot be read: {error}") from error
 
     async def astate(self) -> JobState:
         """`state`, from async code."""
@@ -150,6 +155,11 @@ class Job(Generic[R_co]):
 
     def __hash__(self) -> int:
         return hash(self._id)
+
+    def __reduce__(self) -> Never:
+        raise GatorError(
+            "a Job cannot be pickled or copied, it holds a connection: send job.id, and gator.job(id) there"
+        )
 
     def __repr__(self) -> str:
         return f"<Job {self.id}>"

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -14,19 +15,23 @@ from typedgator import (
     ConfigurationError,
     Gator,
     GatorError,
+    Job,
     JobCanceled,
     JobFailed,
     JobState,
     Middleware,
+    PayloadMismatch,
     Retry,
     RetryPolicy,
     Snooze,
     current_job,
 )
+from typedgator.backends.contract import JobRecord
 from typedgator.events import JobEnqueued
 from typedgator.middleware import with_headers
 from typedgator.testing.clock import FakeClock
 from typedgator.wire.envelope import Envelope
+from typedgator.wire.ids import parse_id
 
 Work = Callable[[], int]
 
@@ -87,6 +92,38 @@ def test_progress_has_its_limits(gator: Gator, face: Face) -> None:
     gator.pop()
     with pytest.raises(JobFailed, match="at most 1024 are kept"):
         face.result(job)
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        (("1",), "value"),
+        ((True,), "value"),
+        ((None,), "value"),
+        ((10**400,), "value"),
+        ((1, "2"), "total"),
+        ((1, 2, b"text"), "text"),
+        ((1, 2, "half \ud800"), "text"),
+    ],
+)
+def test_progress_is_two_numbers_and_a_text(gator: Gator, face: Face, said: tuple[Any, ...], name: str) -> None:
+    """Anything else is refused where it is said, by name, not where somebody reads it."""
+
+    def talks() -> None:
+        current_job().progress(*said)
+
+    job = face.task(gator.register(name="talks")(talks))
+    gator.pop()
+    with pytest.raises(JobFailed, match=f"ConfigurationError: progress: {name} must be"):
+        face.result(job)
+
+
+def test_progress_of_another_release_is_a_payload_mismatch(gator: Gator) -> None:
+    """The one class of every decoder."""
+    record = JobRecord(job_id=parse_id("mine"), state=JobState.RUNNING, progress=b"\xc1")
+    job = Job[object](gator.backend, "mine", gator.registry.read, final=record)
+    with pytest.raises(PayloadMismatch, match="progress of 1 bytes cannot be read"):
+        job.progress()
 
 
 # ---- retries

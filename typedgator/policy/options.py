@@ -116,6 +116,8 @@ def resolve(options: TaskOptions) -> JobOptions:
     unique = _or(options.unique, False)
     if not isinstance(unique, (bool, str)) or unique == "":
         raise ConfigurationError(f"unique must be True, False or a key, got {unique!r}")
+    if isinstance(unique, str):
+        _text(unique, "unique")
     flags = FrameFlags(0)
     if unique is not False:
         flags |= FrameFlags.UNIQUE
@@ -176,6 +178,10 @@ def _or(value: T | UnsetType, default: T) -> T:
 def _text(value: object, name: str) -> str:
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} must be text, got {value!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"{name} must be text, got half a character in {value!r:.200}") from None
     return value
 
 

@@ -27,8 +27,10 @@ def new_id() -> JobId:
     return JobId(bytes(raw))
 
 
-def parse_id(text: str, name: str = "job_id") -> JobId:
+def parse_id(text: object, name: str = "job_id") -> JobId:
     """The stored form of an id as people see it. Raises ConfigurationError, naming `name`, when no job can bear it."""
+    if not isinstance(text, str):
+        raise ConfigurationError(f"{name} must be text, got {text!r:.200}")
     if _OURS.fullmatch(text):
         raw = bytes.fromhex(text)
         if raw[8] >= 0x80:
