@@ -14,7 +14,7 @@ from typing_extensions import TypeVar
 from typedgator.backends.connect import connect, masked
 from typedgator.backends.contract import EVERY_QUEUE, Backend, Counts
 from typedgator.clock import Clock, SystemClock
-from typedgator.errors import ConfigurationError, JobError, RegistrationError
+from typedgator.errors import ConfigurationError, GatorError, JobError, RegistrationError
 from typedgator.events import Events
 from typedgator.inline import Inline
 from typedgator.job import Job
@@ -26,6 +26,7 @@ from typedgator.producer import TIME_LIMIT_NEEDS_ASYNC, Producer, TaskSpec
 from typedgator.queues import Queue, inspecting
 from typedgator.registry import AnyTask, Hook, Registry, task_name
 from typedgator.task import AsyncFunction, AsyncTask, Hooked, SyncFunction, SyncTask, Task
+from typedgator.wire.guard import LARGEST_PAYLOAD_BYTES
 from typedgator.wire.ids import parse_id
 from typedgator.wire.schema import ArgumentSchema, ResultSchema
 
@@ -102,6 +103,7 @@ class Gator:
             raise ConfigurationError(
                 "give a DSN (and namespace=) or backend=, not both: a backend has its own namespace"
             )
+        _check_arguments(backend, max_items, max_payload, show_values, middleware, clock)
         self.registry: Final = Registry()
         self.events: Final = Events()
         self.middleware: Final = tuple(middleware)
@@ -262,7 +264,7 @@ class Gator:
         Nothing is sent unless all are valid; an error names the index. Up to 250 are one atomic write.
         """
         task = known(fn, self._producer)
-        prepared = self._producer.prepare_each(task.spec, None, [_args_of(call, n) for n, call in enumerate(calls)])
+        prepared = self._producer.prepare_each(task.spec, None, _all_args_of(calls))
         return cast("list[Job[R]]", self._producer.send_all(prepared))
 
     async def atask_many(
@@ -270,7 +272,7 @@ class Gator:
     ) -> list[Job[R]]:
         """`task_many`, from async code."""
         task = known(fn, self._producer)
-        prepared = self._producer.prepare_each(task.spec, None, [_args_of(call, n) for n, call in enumerate(calls)])
+        prepared = self._producer.prepare_each(task.spec, None, _all_args_of(calls))
         return cast("list[Job[R]]", await self._producer.asend_all(prepared))
 
     def options(
@@ -339,6 +341,8 @@ class Gator:
         `with gator.batch() as batch: batch.task(send, 1, 2)`. `options` are what `gator.options(…)` gave, for every
         call inside. Nothing is sent unless all calls are valid.
         """
+        if options is not None and not isinstance(options, Options):
+            raise ConfigurationError(f"batch() takes what gator.options(…) gave, got {options!r:.200}")
         return Batch(TaskOptions() if options is None else options.said, self._producer)
 
     # ---- jobs and queues
@@ -349,9 +353,10 @@ class Gator:
     def job(self, job_id: str, task: Task[P, R], /) -> Job[R]: ...
     def job(self, job_id: str, task: Task[P, R] | None = None, /) -> Job[object] | Job[R]:
         """A handle on a job by its id; with its task, a typed one. Asks nothing yet, so any id gives one."""
+        found = parse_id(job_id)
         if task is None:
-            return Job(self.backend, job_id, self.registry.read)
-        return cast("Job[R]", Job(self.backend, job_id, known(task, self._producer).spec.read))
+            return Job(self.backend, found, self.registry.read)
+        return cast("Job[R]", Job(self.backend, found, known(task, self._producer).spec.read))
 
     def queue(self, name: str = DEFAULT_QUEUE, /) -> Queue:
         """A queue by name: `len(gator.queue("images"))`."""
@@ -387,11 +392,47 @@ class Gator:
         """Lets go of connections; a later call opens them again."""
         self.backend.close()
 
+    def __reduce__(self) -> Never:
+        raise GatorError("a Gator cannot be pickled or copied, it holds connections: import it where it is needed")
+
     def __repr__(self) -> str:
         return f"<Gator {masked(self.dsn) if self.dsn else type(self.backend).__name__}, {len(self.registry)} tasks>"
 
 
+def _check_arguments(
+    backend: object, max_items: object, max_payload: object, show_values: object, middleware: object, clock: object
+) -> None:
+    """Raises ConfigurationError naming the argument of a Gator that cannot mean anything."""
+    if isinstance(max_items, bool) or not isinstance(max_items, int) or max_items < 1:
+        raise ConfigurationError(f"max_items must be a whole number from 1, got {max_items!r:.200}")
+    if (
+        isinstance(max_payload, bool)
+        or not isinstance(max_payload, int)
+        or not 1 <= max_payload <= LARGEST_PAYLOAD_BYTES
+    ):
+        raise ConfigurationError(f"max_payload must be 1 to {LARGEST_PAYLOAD_BYTES} bytes, got {max_payload!r:.200}")
+    if not isinstance(show_values, bool):
+        raise ConfigurationError(f"show_values must be True or False, got {show_values!r:.200}")
+    layers = list(cast("Sequence[object]", middleware)) if isinstance(middleware, Sequence) else [middleware]
+    if not isinstance(middleware, Sequence) or not all(isinstance(layer, Middleware) for layer in layers):
+        raise ConfigurationError(f"middleware must be a list of Middleware instances, got {middleware!r:.200}")
+    if clock is not None and _lacks(clock, Clock):
+        raise ConfigurationError(f"clock must be a Clock, with now_ms() and monotonic(), got {clock!r:.200}")
+    if backend is not None and (missing := _lacks(backend, Backend)):
+        raise ConfigurationError(f"backend must be a Backend, but {backend!r:.200} has no {', '.join(missing)}")
+
+
+def _lacks(found: object, protocol: type) -> list[str]:
+    """What a protocol has and this does not; a class in the place of an instance lacks all of it."""
+    wanted = [name for name in vars(protocol) if not name.startswith("_")]
+    return [name for name in wanted if isinstance(found, type) or not hasattr(found, name)]
+
+
 def _connected(given: str | None, namespace: str | None, clock: Clock) -> tuple[str, Backend]:
+    for name, said in (("the DSN", given), ("namespace", namespace)):
+        if said is not None and (not isinstance(said, str) or said != said.strip()):
+            shown = masked(said) if isinstance(said, str) else said
+            raise ConfigurationError(f"{name} must be text without blanks around it, got {shown!r:.200}")
     dsn = given if given is not None else os.environ.get("TYPEDGATOR_CONN") or ""
     if not dsn:
         if given is not None:
@@ -421,6 +462,16 @@ def _parent_ids(parents: Parents | UnsetType) -> tuple[str, ...] | UnsetType:
     if not isinstance(parents, Sequence):
         raise ConfigurationError(f"depends_on takes a job, a job id, or a sequence of them, got {parents!r:.200}")
     return tuple(parent.id if isinstance(parent, Job) else parent for parent in parents)
+
+
+def _all_args_of(
+    calls: Iterable[tuple[object, ...] | Mapping[str, object]],
+) -> list[tuple[tuple[object, ...], Mapping[str, object]]]:
+    if not isinstance(calls, Iterable) or isinstance(calls, (str, bytes, Mapping)):
+        raise ConfigurationError(
+            f"task_many takes calls, each a tuple or a mapping, got {calls!r:.200}. Nothing was enqueued."
+        )
+    return [_args_of(call, n) for n, call in enumerate(calls)]
 
 
 def _args_of(

@@ -81,6 +81,10 @@ class Task(Hooked[P, R, R]):
         super().__init__(spec, fn, producer)
         update_wrapper(cast("Callable[..., object]", self), fn)
 
+    def __reduce__(self) -> str:
+        """By its global name, as a function is: process pools find the task where they import its module."""
+        return str(getattr(self, "__qualname__", self.name))
+
     def task(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Queues a call. Raises InvalidArguments, and then nothing was enqueued."""
         return cast("Job[R]", self.producer.send(self.spec, None, args, kwargs))

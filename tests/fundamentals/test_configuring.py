@@ -1,7 +1,9 @@
 """Configuring: where the jobs are kept, and what the environment may say."""
 
+import copy
 import logging
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from typedgator import ConfigurationError, Gator, JobState, RegistrationError
+from typedgator import ConfigurationError, Gator, GatorError, JobState, Middleware, RegistrationError
+from typedgator.backends.connect import masked
 from typedgator.backends.locmem import LocmemBackend
 from typedgator.backends.sqlite import SqliteBackend
 from typedgator.clock import SystemClock
@@ -226,8 +229,87 @@ def test_a_house_has_its_limits(limits: dict[str, Any], numbers: list[int], says
 @pytest.mark.parametrize("limits", [{"max_payload": 0}, {"max_payload": 2 << 20}])
 def test_a_limit_that_means_nothing_is_refused(limits: dict[str, Any]) -> None:
     """1 MiB is the most that any job may carry."""
-    with pytest.raises(RegistrationError, match="max_payload"):
-        Gator("locmem://", **limits).register(add)
+    with pytest.raises(ConfigurationError, match="max_payload"):
+        Gator("locmem://", **limits)
+
+
+WRONG_ARGUMENTS: list[dict[str, Any]] = [
+    *({"max_items": wrong} for wrong in (0, -1, True, "5", 1.5, None)),
+    *({"max_payload": wrong} for wrong in (True, "5", 1.5, None)),
+    *({"show_values": wrong} for wrong in ("no", 0, None)),
+    *({"middleware": wrong} for wrong in (Middleware(), [Middleware], ["x"], "x", None, 3)),
+    *({"clock": wrong} for wrong in (3, object(), SystemClock)),
+    *({"namespace": wrong} for wrong in (3, " a", "a\n", b"a", "\ud800")),
+    *({"backend": wrong} for wrong in (3, "locmem://", LocmemBackend, object())),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG_ARGUMENTS, ids=repr)
+def test_an_argument_that_means_nothing_is_refused_by_name(wrong: dict[str, Any]) -> None:
+    """At the `Gator(…)` line."""
+    (name,) = wrong
+    with pytest.raises(ConfigurationError, match=f"^{name} "):
+        Gator(*([] if name == "backend" else ["locmem://"]), **wrong)
+
+
+@pytest.mark.parametrize("dsn", [3, b"locmem://", " locmem://", "locmem://\n", "redis://[::1", "redis://[x]:1/0"])
+def test_a_dsn_that_cannot_be_read_is_refused(dsn: Any) -> None:
+    """Not by whatever Python raises there."""
+    with pytest.raises(ConfigurationError, match="DSN"):
+        Gator(dsn)
+
+
+def test_a_call_of_the_gator_that_means_nothing_is_refused() -> None:
+    """Ids are text, calls come in lists, a batch takes options."""
+    gator: Any = Gator("locmem://")
+    task = gator.register(add)
+    for wrong in (3, None, b"id", "half\ud800"):
+        for ask in (gator.get, gator.job):
+            with pytest.raises(ConfigurationError, match="job_id"):
+                ask(wrong)
+    for wrong in (3, None, "ab", {"a": 1}):
+        with pytest.raises(ConfigurationError, match=r"task_many takes calls.* Nothing was enqueued"):
+            gator.task_many(task, wrong)
+    with pytest.raises(ConfigurationError, match="batch"):
+        gator.batch(3)
+    with pytest.raises(RegistrationError, match="name 3 cannot"):
+        gator.register(name=3)(add)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "shown"),
+    [
+        ("redis://u:p@h:6379/0", "redis://u:•••@h:6379/0"),
+        ("redis://:p/a@ss?w#d@h:6379/0", "redis://:•••@h:6379/0"),
+        ("redis://:12/34@h/0", "redis://:•••@h/0"),
+        ("redis://u:p@[::1]:6379/0", "redis://u:•••@[::1]:6379/0"),
+        ("redis://h/0?password=p/w@x&db=1", "redis://h/0?password=•••&db=1"),
+        ("redis://h/0?db=1&client_secret=s#f", "redis://h/0?db=1&client_secret=•••#f"),
+        ("redis://u@h:6379/0?timeout=5", "redis://u@h:6379/0?timeout=5"),
+        ("redis://h:6379/0", "redis://h:6379/0"),
+        ("sqlite:////tmp/a:b@c.db", "sqlite:////tmp/a:b@c.db"),
+    ],
+)
+def test_passwords_are_not_shown(dsn: str, shown: str) -> None:
+    """Whatever characters they have, and wherever they stand."""
+    assert masked(dsn) == shown
+
+
+@Gator("locmem://").register
+def decorated(x: int) -> int:
+    """A task."""
+    return x
+
+
+def test_a_gator_and_a_job_are_not_pickled() -> None:
+    """They hold connections; the error says what to send instead. A task is pickled as a function is: by its name."""
+    gator = Gator("locmem://")
+    with pytest.raises(GatorError, match="import it where it is needed"):
+        pickle.dumps(gator)
+    with pytest.raises(GatorError, match=r"send job\.id"):
+        pickle.dumps(gator.register(add).task(1, 2))
+    assert pickle.loads(pickle.dumps(decorated)) is decorated
+    assert copy.deepcopy([decorated]) == [decorated]
 
 
 def test_a_gator_shows_what_it_is() -> None:

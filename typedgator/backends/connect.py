@@ -30,6 +30,9 @@ _BUILT_IN: Final = {
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
+_SECRET: Final = re.compile(r"(?i)([?&][^=&]*(?:pass|secret|token|credential|auth)[^=&]*=)[^&#]*")
+
+
 class Opener(Protocol):
     """Makes a backend; opens nothing yet."""
 
@@ -44,7 +47,12 @@ class Dsn:
 
     def __init__(self, text: str, namespace: str = "default") -> None:
         self.text = text
-        self.url: SplitResult = urlsplit(text)
+        try:
+            self.url: SplitResult = urlsplit(text)
+        except ValueError:  # its text may show the password
+            raise ConfigurationError(
+                f"DSN {masked(text)!r} cannot be read: look at its host, and at the brackets of an IPv6 address"
+            ) from None
         self.scheme: str = self.url.scheme.lower()
         try:
             pairs = parse_qsl(self.url.query, keep_blank_values=True, strict_parsing=bool(self.url.query))
@@ -75,8 +83,9 @@ class Dsn:
 
 
 def masked(dsn: str) -> str:
-    """A DSN that may be shown: its password is replaced by dots."""
-    return re.sub(r"(?<=://)([^/?#]*:)[^/?#]*(?=@)", r"\1•••", dsn)
+    """A DSN that may be shown: its passwords are replaced by dots, also one with `/`, `?` or `@` left unquoted."""
+    shown = re.sub(r"(?<=://)([^/?#@:]*:).*(?=@)", r"\1•••", dsn, flags=re.DOTALL)
+    return re.sub(_SECRET, r"\1•••", shown)
 
 
 def connect(dsn: str, *, namespace: str = "default", clock: Clock | None = None) -> Backend:

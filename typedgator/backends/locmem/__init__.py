@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Final
 from weakref import WeakValueDictionary
 
-from typedgator.backends.connect import Dsn
+from typedgator.backends.connect import Dsn, masked
 from typedgator.backends.contract import Backend
 from typedgator.backends.locmem.backend import LocmemBackend
 from typedgator.clock import Clock
@@ -25,7 +25,7 @@ def from_dsn(dsn: Dsn, clock: Clock) -> Backend:
     dsn.done()
     name = dsn.url.netloc
     if dsn.url.path.strip("/") or dsn.url.fragment:
-        raise ConfigurationError(f"DSN {dsn.text!r}: memory has no path; write locmem:// or locmem://name")
+        raise ConfigurationError(f"DSN {masked(dsn.text)!r}: memory has no path; write locmem:// or locmem://name")
     if not name:
         return LocmemBackend(clock=clock, namespace=dsn.namespace)
     with _sharing:
