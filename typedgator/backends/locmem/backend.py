@@ -3,6 +3,7 @@
 A blocked `claim` sleeps until there is news, or until the next job is due or the next lease ends.
 """
 
+import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from itertools import count, islice
@@ -54,6 +55,7 @@ class LocmemBackend:
         self._work = Condition(self._lock)
         self._ends = Condition(self._lock)
         self._names = count(1)
+        self._process = os.getpid()
 
     @property
     def can(self) -> Capabilities:
@@ -66,10 +68,21 @@ class LocmemBackend:
     def close(self) -> None:
         """Nothing to let go of; what was accepted stays for as long as this object."""
 
+    def _mine(self) -> Lock:
+        """The lock. Raises ConfigurationError in a fork of the process whose memory this is."""
+        # Looked at first: in a fork the lock may be held for ever, by a thread that only the parent has.
+        if os.getpid() != self._process:
+            raise ConfigurationError(
+                f"locmem:// keeps jobs in the memory of process {self._process}, and this one, {os.getpid()}, is a "
+                "fork of it: what is enqueued here would be lost with it, and nobody would know. Use "
+                "sqlite:///typedgator.db, which processes share, or make the Gator after the fork"
+            )
+        return self._lock
+
     @contextmanager
     def _change(self) -> Generator[tuple[Ledger, int]]:
         """The ledger, and the time at which it is changed; afterwards those who wait for the change are woken."""
-        with self._lock:
+        with self._mine():
             ledger = self._ledger
             try:
                 yield ledger, self._clock.now_ms()
@@ -195,7 +208,7 @@ class LocmemBackend:
     def outcome(self, job_id: JobId, /, *, wait_ms: int) -> JobRecord | None:
         """The record once the state is final, or as it stands after `wait_ms`."""
         left = wait_ms / 1000
-        with self._lock:
+        with self._mine():
             awaited = self._ledger.awaited
             awaited[job_id] = awaited.get(job_id, 0) + 1
             try:
@@ -213,18 +226,18 @@ class LocmemBackend:
 
     def counts(self) -> Counts:
         """How many jobs there are."""
-        with self._lock:
+        with self._mine():
             return view.counts(self._ledger)
 
     def find(self, job_id: JobId, /) -> JobRecord | None:
         """What is known of one job."""
-        with self._lock:
+        with self._mine():
             job = self._ledger.jobs.get(job_id)
             return None if job is None else job.record()
 
     def page(self, state: JobState, /, *, queue: str | None = None, after: str | None = None, limit: int = 100) -> Page:
         """Jobs in one state."""
-        with self._lock:
+        with self._mine():
             return view.page(self._ledger, state, queue, after, limit)
 
     # Operate
@@ -285,7 +298,7 @@ class LocmemBackend:
 
     def held_kinds(self) -> list[HeldKind]:
         """What held jobs wait for."""
-        with self._lock:
+        with self._mine():
             return view.held_kinds(self._ledger)
 
     def release_held(self, kinds: Sequence[HeldKind], /) -> int:
