@@ -63,7 +63,7 @@ def _list(asked: Asked) -> None:
         print_json(Queues(shown, counts.dropped))
         return
     if not shown:
-        say(f"No queues in {where_kept(gator)} yet: the first job that is enqueued makes one.")
+        say(f"No unfinished or failed jobs in {where_kept(gator)}.")
         return
     states = [str(state) for state in _COLUMNS]
     print_rows(

@@ -19,6 +19,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from typedgator.backends.contract import EVERY_QUEUE
 from typedgator.cli.endings import BY_SIGNAL, Misuse
 from typedgator.cli.loading import import_named, load_gator
 from typedgator.cli.place import where_kept
@@ -106,6 +107,7 @@ def worker(
         max_tasks=max_tasks,
         burst=burst,
     )
+    _warn_of_unserved(gator, one.queues)
     if supervised:
         Thread(target=_stop_at_end_of_input, args=(one,), name="typedgator-supervised", daemon=True).start()
     with _stopped_by_signals(one) as heard:
@@ -116,6 +118,19 @@ def worker(
             one.run()
     logger.info("stopped: %s", _summary(one.report))
     raise click.exceptions.Exit(_exit_code(heard, 0))
+
+
+def _warn_of_unserved(gator: Gator, queues: Sequence[str]) -> None:
+    """Says it when a task was registered for a queue that this worker does not serve: its jobs would wait unseen."""
+    unserved: dict[str, list[str]] = {}
+    for task in gator.registry:
+        queue = task.spec.options.queue
+        if isinstance(queue, str) and queue not in queues and EVERY_QUEUE not in queues:
+            unserved.setdefault(queue, []).append(task.spec.name)
+    for queue, (first, *others) in unserved.items():
+        subject = f"task {first} goes" if not others else f"task {first} and {len(others)} more go"
+        said = "%s to queue %s, which this worker does not serve: add --queue %s or --queue '*'"
+        logger.warning(said, subject, queue, queue)
 
 
 def _command_of_one(context: click.Context) -> list[str]:

@@ -188,6 +188,16 @@ def test_queues_counts_pauses_and_resumes(gator: Gator, command: Command, answer
     assert gator.pop() is not None
 
 
+def test_queues_of_which_all_jobs_are_done_say_so(gator: Gator, command: Command, answer: Callable[..., Any]) -> None:
+    """Not that there never was one."""
+    gator.pop()
+    assert command("jobs", "purge", "--state", "failed", "--yes").returncode == 0
+    gator.job("later").cancel()
+
+    assert answer("queues")["queues"] == []
+    assert command("queues").stdout == "No unfinished or failed jobs in sqlite:///typedgator.db.\n"
+
+
 def test_where_to_look_can_be_said_in_three_ways(
     gator: Gator, command: Command, answer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

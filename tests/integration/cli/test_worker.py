@@ -112,6 +112,27 @@ def test_the_second_signal_gives_back_what_runs(project: Project) -> None:
     assert '"attempt": 0' in project.command("jobs", "show", jobs[0], "--json").stdout
 
 
+def test_a_task_whose_queue_is_not_served_is_named_at_the_start(project: Project) -> None:
+    """Once for each such queue, with the way out; a worker that serves it says nothing."""
+    project.write(
+        "images.py",
+        "from app import gator\n"
+        "@gator.register(queue='images')\ndef make_thumbnail() -> None: ...\n"
+        "@gator.register(queue='mail')\ndef send() -> None: ...\n"
+        "@gator.register(queue='mail')\ndef receive() -> None: ...\n",
+    )
+
+    some = project.command("worker", "images", "--burst")
+    one = project.command("worker", "images", "--burst", "--queue", "all", "--queue", "mail")
+    every = project.command("worker", "images", "--burst", "--queue", "*")
+
+    assert [done.stderr.count("WARNING") for done in (some, one, every)] == [2, 1, 0]
+    said = "task images.make_thumbnail goes to queue images, which this worker does not serve: add --queue images or"
+    assert said in some.stderr
+    assert said in one.stderr
+    assert "task images.send and 1 more go to queue mail" in some.stderr
+
+
 BLOCKING = """
 import asyncio, pathlib, time
 from app import gator
