@@ -143,11 +143,12 @@ class Dispatcher:
 
     def lapsed(self, identity: WorkerId) -> None:
         """What this identity had is not ours any more."""
-        dropped = self._drop(lambda holding: holding.identity == identity)
+        self._drop(lambda holding: holding.identity == identity)
+        # No number: some of its jobs have ended, and only the backend knows whether that was written in time.
         logger.error(
-            "worker %s was not heard of for longer than its lease: its %d jobs are given to others, it joins anew",
+            "worker %s was not heard of for longer than its lease: what it had not settled is given to others, "
+            "and it joins anew",
             identity,
-            len(dropped),
         )
 
     def hear(self, beat: Beat) -> None:
@@ -169,7 +170,7 @@ class Dispatcher:
     def _drop(self, which: Callable[[Holding], bool]) -> list[Holding]:
         dropped = self._desk.drop(which)
         self._withdraw(lambda holding: holding not in self._desk)
-        self._teller.report.lost += len(dropped)
+        self._teller.lost(len(dropped))
         for holding in dropped:
             self.stop_one(holding)
         return dropped

@@ -6,6 +6,7 @@ Users' hooks and listeners run in here. Whatever they raise is logged and ends t
 import logging
 import time
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Final, assert_never
 
 from typedgator.backends.contract import Backend, Settled, WorkerId
@@ -47,6 +48,8 @@ class Teller:
         self._submit = submit
         self._wants_start = self._wants_end = False
         self.report: Final = WorkerReport()
+        self._counting: Final = Lock()
+        """Settler, claimer, lease keeper and the worker's own thread count."""
 
     # ---- the worker
 
@@ -75,15 +78,14 @@ class Teller:
     def after(self, finished: Finished, answer: Settled) -> None:
         """The backend answered its settlement."""
         if answer is Settled.LOST:
-            self.report.lost += 1
+            self.lost(1)
             if finished.holding is not None:
                 self.dropped(finished.holding)
             return
         verdict = finished.settlement.verdict
-        if isinstance(verdict, Succeeded):
-            self.report.succeeded += 1
-        else:
+        with self._counting:
             self._count(verdict)
+        if not isinstance(verdict, Succeeded):
             _unhurt(lambda: _log(finished))
         if self._wants_end:
             _unhurt(lambda: self._tell_end(finished))
@@ -92,6 +94,11 @@ class Teller:
             policy = holding.attempt.envelope.policy
             if policy.on_success is not None or policy.on_error is not None:
                 self._send_hook(holding.attempt, ending, verdict)
+
+    def lost(self, attempts: int) -> None:
+        """So many ended too late, or are not ours any more."""
+        with self._counting:
+            self.report.lost += attempts
 
     def dropped(self, holding: Holding) -> None:
         """It ended, but its lease was over."""
@@ -104,6 +111,8 @@ class Teller:
     def _count(self, verdict: Verdict) -> None:
         report = self.report
         match verdict:
+            case Succeeded():
+                report.succeeded += 1
             case Failed():
                 report.failed += 1
             case RetryIn():
@@ -116,8 +125,6 @@ class Teller:
                 report.held += 1
             case Released():
                 report.released += 1
-            case Succeeded():
-                report.succeeded += 1
             case _:
                 assert_never(verdict)
 

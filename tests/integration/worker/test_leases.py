@@ -225,9 +225,11 @@ def test_a_worker_that_was_reaped_drops_its_jobs_and_goes_on_under_a_new_identit
 
 
 def test_a_claim_that_hears_of_the_lapse_first_does_the_same(
-    gator: Gator, backend: FlakyBackend, clock: FakeClock, start: Start
+    gator: Gator, backend: FlakyBackend, clock: FakeClock, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No beat is needed: the claim of an idle worker raises, and it joins anew."""
+    """No beat is needed: the claim of an idle worker raises, and it joins anew. How many jobs it lost, only the backend
+    knows, so the log gives no number.
+    """
     joined = Heard().on(gator.events, WorkerStarted)
 
     @gator.register(name="t")
@@ -241,6 +243,7 @@ def test_a_claim_that_hears_of_the_lapse_first_does_the_same(
     assert gator.task(task).result(timeout=PATIENCE) == 1
     joined.wait_until(2)
     assert shift.end().succeeded == 1
+    assert "longer than its lease: what it had not settled is given to others" in caplog.text
 
 
 def test_unstarted_jobs_of_a_lapsed_identity_are_not_run(
