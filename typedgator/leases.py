@@ -8,11 +8,15 @@ from typing import Final
 
 from typedgator.backends.contract import Backend, Beat, WorkerId
 from typedgator.errors import BackendUnavailable
+from typedgator.threads import has_ended
 from typedgator.wire.verdict import Token
 
 __all__ = ["LeaseKeeper"]
 
 logger: Final = logging.getLogger("typedgator")
+
+
+BEATS_PER_LEASE: Final = 3
 
 
 class LeaseKeeper:
@@ -45,10 +49,10 @@ class LeaseKeeper:
         """Starts beating."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stops beating; the leases end by themselves, or by `leave`."""
+    def stop(self, wait_seconds: float | None = None) -> bool:
+        """Stops beating; the leases end by themselves, or by `leave`. False: one still hangs after `wait_seconds`."""
         self._stop.set()
-        self._thread.join()
+        return has_ended(self._thread, wait_seconds)
 
     def tick(self) -> bool:
         """One beat. Whether it was answered."""
@@ -66,10 +70,10 @@ class LeaseKeeper:
         return True
 
     def _run(self) -> None:
-        wait = self._lease / 3
+        wait = self._lease / BEATS_PER_LEASE
         while not self._stop.wait(wait):
             try:
-                wait = self._lease / (3 if self.tick() else 10)
+                wait = self._lease / (BEATS_PER_LEASE if self.tick() else 10)
             except Exception:
                 logger.exception("the lease keeper stumbled and goes on")
                 wait = self._lease / 10

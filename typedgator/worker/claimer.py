@@ -12,6 +12,7 @@ from typing import Final
 
 from typedgator.backends.contract import Backend, Claimed, Exchange, WorkerId
 from typedgator.errors import BackendUnavailable, WorkerLapsed
+from typedgator.threads import has_ended
 from typedgator.wire.verdict import Token
 from typedgator.worker.desk import Desk
 from typedgator.worker.dispatcher import Dispatcher
@@ -110,12 +111,15 @@ class Claimer:
         """Starts claiming."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Claims nothing more. Returns once the thread has ended, at most WAIT_MS later."""
+    def stop(self, wait_seconds: float | None = None) -> bool:
+        """Claims nothing more. Returns once the thread has ended, at most WAIT_MS later where the backend answers.
+
+        False: a claim still hangs after `wait_seconds`.
+        """
         self.is_halted = True
         self._stopping.set()
         self._desk.room.set()
-        self._thread.join()
+        return has_ended(self._thread, wait_seconds)
 
     @property
     def is_quiet(self) -> bool:

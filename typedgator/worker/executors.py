@@ -16,6 +16,7 @@ from typing import Final, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from typedgator.execution import Ending, Raised, Stopped, acall, call
 from typedgator.middleware import Middleware
+from typedgator.threads import has_ended
 from typedgator.worker.desk import Holding
 
 __all__ = ["Errand", "Helpers", "LoopExecutor", "ThreadExecutor", "Told"]
@@ -101,7 +102,7 @@ class ThreadExecutor:
             self._wake.put(False)
         deadline = time.monotonic() + wait_seconds
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            has_ended(thread, max(0.0, deadline - time.monotonic()))
         return len(self._ready)
 
     def _run(self) -> None:
@@ -237,9 +238,10 @@ class LoopExecutor:
 
     def _started(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
-            self._loop = _new_loop()
-            self._thread = Thread(target=self._run, args=(self._loop,), name="typedgator-loop", daemon=True)
-            self._thread.start()
+            loop = _new_loop()
+            thread = Thread(target=self._run, args=(loop,), name="typedgator-loop", daemon=True)
+            thread.start()  # it may fail: then the next attempts try again
+            self._loop, self._thread = loop, thread
         return self._loop
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:

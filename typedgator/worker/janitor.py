@@ -12,6 +12,7 @@ from typing import Final
 
 from typedgator.backends.contract import Backend, HeldKind, Holding
 from typedgator.errors import BackendUnavailable
+from typedgator.threads import has_ended
 
 __all__ = ["Janitor"]
 
@@ -39,10 +40,10 @@ class Janitor:
         """Starts the rounds."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Ends after the present round."""
+    def stop(self, wait_seconds: float | None = None) -> bool:
+        """Ends after the present call. False: it has not ended after `wait_seconds`."""
         self._stopping.set()
-        self._thread.join()
+        return has_ended(self._thread, wait_seconds)
 
     def tick(self) -> None:
         """One round: until nothing more is to be done, or we are asked to stop."""

@@ -16,6 +16,7 @@ import msgspec
 from typedgator.backends.contract import Backend, Settled
 from typedgator.errors import BackendUnavailable
 from typedgator.execution import unwritable
+from typedgator.threads import has_ended
 from typedgator.wire.verdict import Released, Settlement
 from typedgator.worker.desk import Finished
 
@@ -139,12 +140,15 @@ class Settler:
         else:
             self.written([finished], answers)
 
-    def stop(self, patience_seconds: float) -> None:
-        """Writes what is left, for at most `patience_seconds` where the backend does not answer, then ends."""
+    def stop(self, patience_seconds: float, wait_seconds: float | None = None) -> bool:
+        """Writes what is left, for at most `patience_seconds` where the backend does not answer, then ends.
+
+        False: a write still hangs after `wait_seconds`.
+        """
         self._stopping.set()
         self._some.set()
         self._enough.set()
-        self._thread.join()
+        ended = has_ended(self._thread, wait_seconds)
         deadline = time.monotonic() + patience_seconds
         while self._buffer and time.monotonic() < deadline:
             self.tick()
@@ -152,6 +156,7 @@ class Settler:
             logger.error("%d settlements were not written before the end: their jobs run again", len(self._buffer))
             left = self.take(len(self._buffer))
             self.written(left, [Settled.LOST] * len(left))
+        return ended
 
     def _run(self) -> None:
         while not self._stopping.is_set():

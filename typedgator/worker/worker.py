@@ -35,6 +35,12 @@ LOOK_SECONDS: Final = 0.1
 """How often a stop is looked for."""
 SHORT_SECONDS: Final = 0.005
 """How often the last settlements are looked for."""
+MOST_SLOTS: Final = 10_000
+"""More are a mistake: hardly a process may have so many threads, and one loop gains nothing by so many coroutines."""
+STUCK_SECONDS: Final = 2.0
+"""So long after the grace an actor that hangs in the backend is left behind."""
+SHORTLY_SECONDS: Final = 0.2
+"""How long each is waited for once that is over."""
 LAST_SECONDS: Final = 1.0
 """What cancelled tasks, last settlements and hooks may take, however little is left of the grace."""
 
@@ -59,6 +65,8 @@ class Worker:
         max_tasks: int | None = None,
         burst: bool = False,
     ) -> None:
+        if not isinstance(gator, Gator):
+            raise ConfigurationError(f"gator must be a Gator, got {gator!r:.100}: Worker(gator, …)")
         if isinstance(queues, str) or not queues:
             raise ConfigurationError(f"queues must be a list of names, got {queues!r}")
         checked = (queue if queue == "*" else checked_queue(queue) for queue in queues)
@@ -66,10 +74,17 @@ class Worker:
         for name, number in (("concurrency", concurrency), ("max_tasks", max_tasks)):
             if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
                 raise ConfigurationError(f"{name} must be a whole number from 1, got {number!r}")
+        if concurrency is not None and concurrency > MOST_SLOTS:
+            raise ConfigurationError(
+                f"concurrency must be at most {MOST_SLOTS}, got {concurrency}: start more processes"
+            )
+        if not isinstance(burst, bool):
+            raise ConfigurationError(f"burst must be True or False, got {burst!r}")
         lease_ms = to_ms(lease, "lease", least=LEAST_LEASE_MS)
         self._grace = to_ms(grace, "grace") / 1000
         self._stop = False
         self._now = False
+        self._left_behind: list[str] = []
         self._over: Final = Event()
         self._once: Final = Lock()
 
@@ -128,16 +143,17 @@ class Worker:
             raise ConfigurationError("this worker has run already: make another one")
         self._backend.open()
         self._janitor.release_held()
-        for actor in (self._keeper, self._settler, self._dispatcher.threads, self._janitor, self._claimer):
-            actor.start()
         try:
+            for actor in (self._keeper, self._settler, self._dispatcher.threads, self._janitor, self._claimer):
+                actor.start()  # where the machine has no thread left, those that did start are ended again
             while not (self._stop or self._over.wait(LOOK_SECONDS)):
                 pass
         finally:
             try:
                 self._end()
             finally:
-                self._keeper.stop()
+                patience = SHORTLY_SECONDS if self._left_behind else STUCK_SECONDS
+                self._expect("lease keeper", self._keeper.stop(patience))
         return self.report
 
     def stop(self, *, now: bool = False) -> None:
@@ -170,8 +186,8 @@ class Worker:
 
     def _end(self) -> None:
         deadline = time.monotonic() + self._grace
-        self._janitor.stop()
-        self._claimer.stop()
+        self._janitor.stop(0)  # waited for at the end: what it is at may take its time
+        self._expect("claimer", self._claimer.stop(self._patience(deadline)))
         self._dispatcher.give_back_unstarted()
         if len(self._desk):
             logger.info("stopping: %d jobs may finish within %.0f s", len(self._desk), self._grace)
@@ -181,12 +197,23 @@ class Worker:
         self._dispatcher.give_back_all()
         # The desk is empty, but what was taken off it last may still be on its way to the settler.
         self._wait_for(lambda: self._claimer.is_quiet, time.monotonic() + self._rest(deadline), SHORT_SECONDS)
-        self._settler.stop(0)
+        self._expect("settler", self._settler.stop(0, self._patience(deadline)))
         undone = self._dispatcher.threads.stop(self._rest(deadline))
         if undone:
             logger.error("%d hooks were not run: all threads were busy until the end", undone)
         self._dispatcher.loop.stop()
+        self._expect("janitor", self._janitor.stop(self._patience(deadline)))
         self._leave()
+
+    def _patience(self, deadline: float) -> float:
+        """How long an actor is waited for that may hang in the backend."""
+        rest = 0.0 if self._now else deadline - time.monotonic()
+        return max(SHORTLY_SECONDS, rest + STUCK_SECONDS)
+
+    def _expect(self, actor: str, ended: bool) -> None:
+        if not ended:
+            self._left_behind.append(actor)
+            logger.error("the %s did not end: the backend does not answer it; it is left behind", actor)
 
     def _rest(self, deadline: float) -> float:
         return LAST_SECONDS if self._now else max(LAST_SECONDS, deadline - time.monotonic())
@@ -204,6 +231,8 @@ class Worker:
             return
         self._claimer.lapse(identity)  # a beat that comes after the good-bye is no news
         try:
+            if stuck := [actor for actor in self._left_behind if actor in ("claimer", "settler")]:
+                raise BackendUnavailable(f"the backend does not answer the {stuck[0]} either")
             self._backend.leave(identity)
         except BackendUnavailable as error:
             logger.warning("worker %s could not say goodbye; its lease ends by itself: %s", identity, error)

@@ -331,6 +331,9 @@ def test_a_queue_that_is_named_twice_is_served_once(gator: Gator, burst: Burst) 
         {"concurrency": 0},
         {"concurrency": True},
         {"concurrency": 2.0},
+        {"concurrency": 10_001},
+        {"burst": "yes"},
+        {"burst": 1},
         {"max_tasks": 0},
         {"max_tasks": "3"},
         {"lease": 1},
@@ -344,6 +347,12 @@ def test_wrong_arguments_are_refused(wrong: dict[str, object]) -> None:
     """Before anything starts, by name."""
     with pytest.raises(ConfigurationError, match="queue" if "queues" in wrong else next(iter(wrong))):
         Worker(Gator("locmem://"), **wrong)  # type: ignore[arg-type]  # that is what is tested
+
+
+def test_a_worker_of_something_else_is_refused() -> None:
+    """Such as a DSN, or a module that has a gator."""
+    with pytest.raises(ConfigurationError, match="gator must be a Gator, got 'locmem://'"):
+        Worker("locmem://")  # type: ignore[arg-type]  # that is what is tested
 
 
 def test_a_worker_runs_once(gator: Gator, burst: Burst) -> None:

@@ -213,6 +213,61 @@ def test_no_thread_is_left(gator: Gator, burst: Burst) -> None:
     assert [thread.name for thread in left if thread.is_alive()] == []
 
 
+@pytest.mark.parametrize("started", range(6))
+def test_a_worker_that_cannot_start_leaves_no_thread(
+    gator: Gator, monkeypatch: pytest.MonkeyPatch, started: int
+) -> None:
+    """The machine gives it so many threads and no more: the error is raised, and those that started have ended."""
+    real, left = threading.Thread.start, iter(range(started))
+
+    def start(thread: threading.Thread) -> None:
+        if next(left, None) is None:
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    worker = Worker(gator, concurrency=2)
+    before = set(threading.enumerate())
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        with pytest.raises(RuntimeError, match="can't start"):
+            worker.run()
+    assert set(threading.enumerate()) == before
+
+
+@pytest.mark.parametrize("verb", ["claim", "settle", "beat", "maintain"])
+def test_a_backend_that_hangs_keeps_no_worker(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, verb: str
+) -> None:
+    """Who hangs in it is left behind, and that is said."""
+    monkeypatch.setattr("typedgator.worker.worker.STUCK_SECONDS", 0.2)
+    monkeypatch.setattr("typedgator.worker.janitor.EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("typedgator.leases.BEATS_PER_LEASE", 500)
+    gator, hangs, go_on = Gator("locmem://"), Event(), Event()
+    real = getattr(gator.backend, verb)
+
+    def hang(*args: object, **options: object) -> object:
+        hangs.set()
+        assert go_on.wait(PATIENCE)
+        return real(*args, **options)
+
+    @gator.register(name="quick")
+    def quick() -> None:
+        pass
+
+    monkeypatch.setattr(gator.backend, verb, hang)
+    gator.task(quick)
+    shift = start(gator, grace=0.2)
+    try:
+        assert hangs.wait(PATIENCE)
+        began = time.monotonic()
+        shift.end()
+        assert time.monotonic() - began < 5
+    finally:
+        go_on.set()
+    actor = {"claim": "claimer", "settle": "settler", "beat": "lease keeper", "maintain": "janitor"}[verb]
+    assert f"the {actor} did not end" in caplog.text
+
+
 def test_it_says_when_it_joined_and_left(gator: Gator, burst: Burst) -> None:
     """Under the same identity, and with how much it did."""
 
