@@ -136,9 +136,8 @@ class Batch(Generic[H_contra]):
             return False
         if self._refused is not None:
             index, error = self._refused
-            raise GatorError(
-                f"item {index} of the batch was refused, so nothing of the batch was sent: {error}"
-            ) from error
+            why = str(error).removeprefix(f"item {index} of the batch, ")
+            raise GatorError(f"nothing of the batch was sent, because item {index} was refused: {why}") from error
         return bool(self._prepared)
 
     def _adopt(self, sent: list[Job[object]]) -> None:
