@@ -318,9 +318,7 @@ def test_a_refusal_that_the_block_catches_is_not_forgotten(gator: Gator, face: F
         with pytest.raises(InvalidArguments, match=r"item [12] of the batch"):
             batch.task(task, wrong)
     batch.task(task, 3)
-    with pytest.raises(
-        GatorError, match=r"nothing of the batch was sent, because item 1 was refused: "
-    ) as caught:
+    with pytest.raises(GatorError, match=r"nothing of the batch was sent, because item 1 was refused: ") as caught:
         face.leave(batch)
     assert isinstance(caught.value.__cause__, InvalidArguments)
     assert stored() == before
