@@ -8,11 +8,18 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+# A shared run judges a change, so it draws the same examples each time; a run by hand looks for new ones.
+SAME_DRAWS = os.environ.get("CI", "") == "true"
 LONG = os.environ.get("TYPEDGATOR_LONG", "") == "1"
 
 # No deadlines and no limit for drawing: they measure the machine's mood. print_blob: a failure is replayed elsewhere.
 settings.register_profile(
-    "ci", deadline=None, max_examples=60, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    "ci",
+    deadline=None,
+    max_examples=60,
+    print_blob=True,
+    derandomize=SAME_DRAWS,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
     "long", deadline=None, max_examples=2_000, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
