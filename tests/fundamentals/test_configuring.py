@@ -244,7 +244,7 @@ WRONG_ARGUMENTS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("wrong", WRONG_ARGUMENTS, ids=repr)
+@pytest.mark.parametrize("wrong", WRONG_ARGUMENTS)
 def test_an_argument_that_means_nothing_is_refused_by_name(wrong: dict[str, Any]) -> None:
     """At the `Gator(…)` line."""
     (name,) = wrong
