@@ -7,7 +7,7 @@ from typing import Final, Generic, Never, Protocol, TypeVar, cast
 
 import msgspec
 
-from typedgator.backends.contract import Backend, CancelAnswer, JobRecord, Results
+from typedgator.backends.contract import Backend, CancelAnswer, JobRecord, Results, on_loops
 from typedgator.errors import GatorError, JobCanceled, JobFailed, JobUnknown, PayloadMismatch, Unsupported
 from typedgator.policy.durations import to_ms
 from typedgator.wire.ids import JobId, parse_id, shown_id
@@ -88,40 +88,34 @@ class Job(Generic[R_co]):
         """
         if self._final is not None:
             return self._final.state is JobState.CANCELED
-        answer = self._backend.cancel(self._id)
-        if answer is CancelAnswer.UNKNOWN:
-            raise JobUnknown(self.id)
-        return answer is not CancelAnswer.TOO_LATE
+        return self._canceled(self._backend.cancel(self._id))
 
     def progress(self) -> Progress | None:
         """What the running task last said of its progress, or None. Raises PayloadMismatch when it cannot be read."""
-        noted = self._known(0).progress
-        if noted is None:
-            return None
-        try:
-            return msgspec.msgpack.decode(noted, type=Progress)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise PayloadMismatch(f"progress of {len(noted)} bytes cannot be read: {error}") from error
+        return _progress(self._known(0))
 
     async def astate(self) -> JobState:
         """`state`, from async code."""
-        return await asyncio.to_thread(self.state)
+        return (await self._aknown(0)).state
 
     async def aresult(self, timeout: float | timedelta | None = None) -> R_co:  # noqa: ASYNC109 - the twin of result
         """`result`, from async code."""
         patience = _Patience(timeout)
         # Slice by slice: a thread cannot be cancelled, and whoever stopped waiting would wait for it at the loop's end.
-        while (record := await asyncio.to_thread(self._known, patience.slice_ms())).state not in FINAL:
+        while (record := await self._aknown(patience.slice_ms())).state not in FINAL:
             patience.check(self.id, record.state)
         return self._value(record)
 
     async def acancel(self) -> bool:
         """`cancel`, from async code."""
-        return await asyncio.to_thread(self.cancel)
+        loops = on_loops(self._backend)
+        if loops is None or self._final is not None:
+            return await asyncio.to_thread(self.cancel)
+        return self._canceled(await loops.acancel(self._id))
 
     async def aprogress(self) -> Progress | None:
         """`progress`, from async code."""
-        return await asyncio.to_thread(self.progress)
+        return _progress(await self._aknown(0))
 
     def adopt(self, answer: "Job[object]") -> None:
         """Becomes a handle on the job that stands for this call: the handles of a batch exist before its jobs do."""
@@ -132,12 +126,27 @@ class Job(Generic[R_co]):
             return self._final
         if not isinstance(self._backend, Results):
             raise Unsupported("this backend keeps no states and results: see its `can.results`")
-        record = self._backend.outcome(self._id, wait_ms=wait_ms)
+        return self._seen(self._backend.outcome(self._id, wait_ms=wait_ms))
+
+    async def _aknown(self, wait_ms: int) -> JobRecord:
+        if self._final is not None:
+            return self._final
+        loops = on_loops(self._backend)
+        if loops is None:
+            return await asyncio.to_thread(self._known, wait_ms)
+        return self._seen(await loops.aoutcome(self._id, wait_ms=wait_ms))
+
+    def _seen(self, record: JobRecord | None) -> JobRecord:
         if record is None:
             raise JobUnknown(self.id)
         if record.state in FINAL and record.state is not JobState.FAILED:  # a failed job may be requeued
             self._final = record
         return record
+
+    def _canceled(self, answer: CancelAnswer) -> bool:
+        if answer is CancelAnswer.UNKNOWN:
+            raise JobUnknown(self.id)
+        return answer is not CancelAnswer.TOO_LATE
 
     def _value(self, record: JobRecord) -> R_co:
         outcome = None if record.outcome is None else decode_outcome(record.outcome)
@@ -163,6 +172,16 @@ class Job(Generic[R_co]):
 
     def __repr__(self) -> str:
         return f"<Job {self.id}>"
+
+
+def _progress(record: JobRecord) -> Progress | None:
+    noted = record.progress
+    if noted is None:
+        return None
+    try:
+        return msgspec.msgpack.decode(noted, type=Progress)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise PayloadMismatch(f"progress of {len(noted)} bytes cannot be read: {error}") from error
 
 
 class _Patience:

@@ -1,16 +1,18 @@
 """The only road into a backend.
 
-`prepare` is pure and serves sync and async callers alike; `push` is the one line of I/O.
+`prepare` is pure and serves sync and async callers alike, as does all that follows an answer; `_push` and `_apush` are
+the I/O.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Final
 
 import msgspec
 
-from typedgator.backends.contract import ATOMIC_BATCH, Backend, Inspect, JobRecord, ReceiptStatus
+from typedgator.backends.contract import ATOMIC_BATCH, Backend, Inspect, JobRecord, Receipt, ReceiptStatus, on_loops
 from typedgator.clock import Clock
 from typedgator.errors import (
     BackendUnavailable,
@@ -110,6 +112,7 @@ class Producer:
         here: Callable[[Prepared], JobRecord],
     ) -> None:
         self.backend: Final = backend
+        self._loops = on_loops(backend)
         self._defaults = defaults
         self._clock = clock
         self._middleware = tuple(middleware)
@@ -173,7 +176,9 @@ class Producer:
     ) -> Job[object]:
         """`send`, from async code: only the I/O leaves the event loop."""
         prepared = self._prepare_one(spec, call, args, kwargs)
-        return await asyncio.to_thread(self._send_one, prepared)
+        if self._loops is None or not prepared.is_async:
+            return await asyncio.to_thread(self._send_one, prepared)
+        return (await self._apush([prepared]))[0]
 
     def prepare_each(
         self, spec: TaskSpec, call: CallOptions | None, calls: Sequence[tuple[tuple[object, ...], Mapping[str, object]]]
@@ -198,29 +203,27 @@ class Producer:
         except InvalidArguments as error:
             raise error.at(index) from None
 
-    async def asend_all(self, batch: Sequence[Prepared]) -> list[Job[object]]:
-        """`send_all`, from async code."""
-        return await asyncio.to_thread(self.send_all, batch)
-
     def send_all(self, batch: Sequence[Prepared]) -> list[Job[object]]:
         """Sends prepared calls, in order: up to ATOMIC_BATCH are one atomic write, more go in chunks.
 
         Those with `is_async=False` run here once all others are written. Raises BatchIncomplete when a write was
         interrupted, and UnknownDependency when the first chunk was refused.
         """
-        queued = [prepared for prepared in batch if prepared.is_async]
         sent: list[Job[object]] = []
-        for start in range(0, len(queued), ATOMIC_BATCH):
-            chunk = queued[start : start + ATOMIC_BATCH]
-            try:
-                answers = self._push(chunk)
-            except (BackendUnavailable, UnknownDependency) as error:
-                if not start and isinstance(error, UnknownDependency):
-                    raise
-                raise self._incomplete(sent, batch, queued[:start]) from error
-            sent += self._handles(chunk, answers)
-        written = iter(sent)
-        return [next(written) if prepared.is_async else self._run_here(prepared) for prepared in batch]
+        for chunk in _chunks(batch):
+            with self._complete(batch, sent):
+                sent += self._push(chunk)
+        return self._run_rest_here(batch, sent)
+
+    async def asend_all(self, batch: Sequence[Prepared]) -> list[Job[object]]:
+        """`send_all`, from async code."""
+        if self._loops is None:
+            return await asyncio.to_thread(self.send_all, batch)
+        sent: list[Job[object]] = []
+        for chunk in _chunks(batch):
+            with self._complete(batch, sent):
+                sent += await self._apush(chunk)
+        return sent if len(sent) == len(batch) else await asyncio.to_thread(self._run_rest_here, batch, sent)
 
     def _prepare_one(
         self, spec: TaskSpec, call: CallOptions | None, args: tuple[object, ...], kwargs: Mapping[str, object]
@@ -237,48 +240,55 @@ class Producer:
     def _send_one(self, prepared: Prepared) -> Job[object]:
         if not prepared.is_async:
             return self._run_here(prepared)
-        return self._handles([prepared], self._push([prepared]))[0]
+        return self._push([prepared])[0]
 
-    def _incomplete(
-        self, jobs: Sequence[Job[object]], batch: Sequence[Prepared], written: Sequence[Prepared]
-    ) -> BatchIncomplete:
-        done = set(map(id, written))
-        rest = [prepared for prepared in batch if id(prepared) not in done]
-        ids = [shown_id(prepared.frame.job_id) for prepared in rest]
-        return BatchIncomplete([job.id for job in jobs], ids, lambda: [job.id for job in self.send_all(rest)])
-
-    def _push(self, chunk: Sequence[Prepared]) -> list[tuple[JobId, bool]]:
-        receipts = self.backend.enqueue([prepared.frame for prepared in chunk])
-        answers = [(receipt.job_id, receipt.status is ReceiptStatus.DUPLICATE) for receipt in receipts]
-        for prepared, (job_id, duplicate) in zip(chunk, answers, strict=True):
-            if duplicate and prepared.frame.flags & FrameFlags.CALLERS_ID and job_id == prepared.frame.job_id:
-                self._check_namesake(prepared)
-        if self._events.wants(JobEnqueued):
-            for prepared, (job_id, duplicate) in zip(chunk, answers, strict=True):
-                queue = prepared.frame.queue
-                self._events.tell(JobEnqueued(shown_id(job_id), prepared.spec.name, queue, duplicate))
-        return answers
-
-    def _check_namesake(self, prepared: Prepared) -> None:
-        """Raises ConfigurationError when the caller's id is a job of another task, as far as can still be read."""
-        job_id = prepared.frame.job_id
-        if not isinstance(self.backend, Inspect) or not self.backend.can.inspect:
-            return
-        record = self.backend.find(job_id)
-        if record is None or record.frame is None:
-            return
+    @contextmanager
+    def _complete(self, batch: Sequence[Prepared], sent: Sequence[Job[object]]) -> Generator[None]:
+        """A write after so many: what interrupts it leaves as BatchIncomplete."""
         try:
-            holder = decode_envelope(open_frame(record.frame).envelope).task
-        except PayloadMismatch:  # of another release: nothing is known against it
-            return
-        if holder != prepared.envelope.task:
-            raise _taken(job_id, holder, prepared.envelope.task)
+            yield
+        except (BackendUnavailable, UnknownDependency) as error:
+            if not sent and isinstance(error, UnknownDependency):
+                raise
+            written = set(map(id, [prepared for prepared in batch if prepared.is_async][: len(sent)]))
+            rest = [prepared for prepared in batch if id(prepared) not in written]
+            ids = [shown_id(prepared.frame.job_id) for prepared in rest]
+            again = lambda: [job.id for job in self.send_all(rest)]  # noqa: E731 - the batch, once more
+            raise BatchIncomplete([job.id for job in sent], ids, again) from error
 
-    def _handles(self, chunk: Sequence[Prepared], answers: Sequence[tuple[JobId, bool]]) -> list[Job[object]]:
-        return [
-            Job(self.backend, job_id, prepared.spec.read, duplicate=duplicate)
-            for prepared, (job_id, duplicate) in zip(chunk, answers, strict=True)
+    def _run_rest_here(self, batch: Sequence[Prepared], sent: Sequence[Job[object]]) -> list[Job[object]]:
+        written = iter(sent)
+        return [next(written) if prepared.is_async else self._run_here(prepared) for prepared in batch]
+
+    def _push(self, chunk: Sequence[Prepared]) -> list[Job[object]]:
+        receipts = self.backend.enqueue([prepared.frame for prepared in chunk])
+        for prepared in _namesakes(chunk, receipts):
+            if isinstance(self.backend, Inspect) and self.backend.can.inspect:
+                _check_namesake(prepared, self.backend.find(prepared.frame.job_id))
+        return self._accepted(chunk, receipts)
+
+    async def _apush(self, chunk: Sequence[Prepared]) -> list[Job[object]]:
+        assert self._loops is not None
+        receipts = await self._loops.aenqueue([prepared.frame for prepared in chunk])
+        for prepared in _namesakes(chunk, receipts):
+            _check_namesake(prepared, await self._loops.aoutcome(prepared.frame.job_id, wait_ms=0))
+        return self._accepted(chunk, receipts)
+
+    def _accepted(self, chunk: Sequence[Prepared], receipts: Sequence[Receipt]) -> list[Job[object]]:
+        """The handles; who listens is told."""
+        jobs: list[Job[object]] = [
+            Job(
+                self.backend,
+                receipt.job_id,
+                prepared.spec.read,
+                duplicate=receipt.status is ReceiptStatus.DUPLICATE,
+            )
+            for prepared, receipt in zip(chunk, receipts, strict=True)
         ]
+        if self._events.wants(JobEnqueued):
+            for prepared, job in zip(chunk, jobs, strict=True):
+                self._events.tell(JobEnqueued(job.id, prepared.spec.name, prepared.frame.queue, job.duplicate))
+        return jobs
 
     def _run_here(self, prepared: Prepared) -> Job[object]:
         record = self._here(prepared)
@@ -309,6 +319,33 @@ class Producer:
             if refused:
                 raise Unsupported(f"{option}= was asked for, but this backend cannot keep it; see its `can`")
         return options
+
+
+def _chunks(batch: Sequence[Prepared]) -> Iterator[list[Prepared]]:
+    """What is queued, as it is written."""
+    queued = [prepared for prepared in batch if prepared.is_async]
+    for start in range(0, len(queued), ATOMIC_BATCH):
+        yield queued[start : start + ATOMIC_BATCH]
+
+
+def _namesakes(chunk: Sequence[Prepared], receipts: Sequence[Receipt]) -> Iterator[Prepared]:
+    """Those whose id, which the caller gave, is the id of a job already."""
+    for prepared, receipt in zip(chunk, receipts, strict=True):
+        named = receipt.status is ReceiptStatus.DUPLICATE and prepared.frame.flags & FrameFlags.CALLERS_ID
+        if named and receipt.job_id == prepared.frame.job_id:
+            yield prepared
+
+
+def _check_namesake(prepared: Prepared, record: JobRecord | None) -> None:
+    """Raises ConfigurationError when the caller's id is a job of another task, as far as can still be read."""
+    if record is None or record.frame is None:
+        return
+    try:
+        holder = decode_envelope(open_frame(record.frame).envelope).task
+    except PayloadMismatch:  # of another release: nothing is known against it
+        return
+    if holder != prepared.envelope.task:
+        raise _taken(prepared.frame.job_id, holder, prepared.envelope.task)
 
 
 def _taken(job_id: JobId, holder: str, task: str) -> ConfigurationError:

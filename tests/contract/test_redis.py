@@ -1,24 +1,29 @@
 """The Redis backend keeps the contract on a real server, and its raw keys are as they should be after each step."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import ClassVar
 
 import pytest
 
 from tests.integration.redis.servers import Server, needs_redis
-from typedgator.backends.contract import Backend
+from typedgator.backends.contract import Backend, CancelAnswer, JobRecord, Receipt
 from typedgator.backends.redis import Place, RedisBackend
+from typedgator.backends.redis.aio import AsyncRedis
 from typedgator.backends.redis.audit import faults
 from typedgator.backends.redis.caller import Caller
 from typedgator.backends.redis.scripts import Script
 from typedgator.clock import Clock
-from typedgator.testing.contract import BackendContract, BackendModel
+from typedgator.testing.contract import BackendContract, BackendModel, OnALoop
+from typedgator.testing.flaky import FlakyOnLoops
+from typedgator.wire.frame import Frame
+from typedgator.wire.ids import JobId
 
 pytestmark = needs_redis
 _numbers = count()
 _server: list[Server] = []
+_loops: list[OnALoop] = []
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -63,8 +68,39 @@ end
 def strict(clock: Clock) -> RedisBackend:
     """A fresh backend whose scripts are guarded."""
     backend = fresh(clock)
-    backend.caller = Strict(backend.link, backend.namespace, clock)
+    guard(backend)
     return backend
+
+
+def guard(backend: RedisBackend) -> None:
+    """Both faces run guarded scripts from now on."""
+    backend.caller = Strict(backend.link, backend.namespace, backend.clock)
+    backend.on_loops = AsyncRedis(backend.caller)
+
+
+class RedisOnALoop(RedisBackend):
+    """Callers go through the other face."""
+
+    def __init__(self, place: Place, namespace: str, clock: Clock) -> None:
+        super().__init__(place, namespace=namespace, clock=clock)
+        self.loop = OnALoop()
+        guard(self)
+
+    def enqueue(self, frames: Sequence[Frame], /) -> list[Receipt]:
+        """On the loop."""
+        return self.loop.run(self.aenqueue(frames))
+
+    def cancel(self, job_id: JobId, /) -> CancelAnswer:
+        """On the loop."""
+        return self.loop.run(self.acancel(job_id))
+
+    def outcome(self, job_id: JobId, /, *, wait_ms: int) -> JobRecord | None:
+        """On the loop."""
+        return self.loop.run(self.aoutcome(job_id, wait_ms=wait_ms))
+
+    def find(self, job_id: JobId, /) -> JobRecord | None:
+        """On the loop."""
+        return self.outcome(job_id, wait_ms=0)
 
 
 class TestRedis(BackendContract):
@@ -92,6 +128,41 @@ class TestRedisDeclares(TestRedis):
         return strict(clock)
 
 
+class TestRedisOnALoop(TestRedis):
+    """The same for callers on an event loop, every key being declared."""
+
+    @pytest.fixture(autouse=True)
+    def loops(self) -> Iterator[None]:
+        """Those that a test opened end with it."""
+        yield
+        while _loops:
+            _loops.pop().close()
+
+    def make(self, clock: Clock) -> Backend:
+        """A fresh namespace."""
+        backend = RedisOnALoop(Place(path=str(_server[0].path)), f"test-{next(_numbers)}", clock)
+        _loops.append(backend.loop)
+        return backend
+
+
+class TestFlakyRedis(TestRedis):
+    """A backend that fails on demand keeps every facet of the one inside, as long as no fault was asked for."""
+
+    def make(self, clock: Clock) -> Backend:
+        """A fresh namespace."""
+        return FlakyOnLoops(fresh(clock))
+
+    def reopen(self, backend: Backend) -> Backend | None:
+        """The same namespace again."""
+        assert isinstance(backend, FlakyOnLoops)
+        return again(backend.inner)
+
+    def audit(self, backend: Backend) -> None:
+        """Each job in one index."""
+        assert isinstance(backend, FlakyOnLoops)
+        super().audit(backend.inner)
+
+
 class RedisModel(BackendModel):
     """Backend and model, side by side; the raw keys are looked at after each step, undeclared ones refused."""
 
@@ -102,7 +173,7 @@ class RedisModel(BackendModel):
     def reopen(self, backend: Backend) -> Backend | None:
         """The same namespace again."""
         other = again(backend)
-        other.caller = Strict(other.link, other.namespace, other.clock)
+        guard(other)
         return other
 
     def audit(self, backend: Backend) -> None:

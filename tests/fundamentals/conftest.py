@@ -3,13 +3,18 @@
 import sqlite3
 from asyncio import Runner
 from collections.abc import Callable, Generator, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from tests.fundamentals.faces import AsyncFace, Face, SyncFace
+from tests.integration.redis.servers import Server, needs_redis
 from typedgator import Gator
+from typedgator.backends.redis import RedisBackend
 from typedgator.testing.clock import FakeClock
+
+_numbers = count()
 
 
 @pytest.fixture(autouse=True)
@@ -25,9 +30,19 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=["locmem", "sqlite"])
+@pytest.fixture(scope="session")
+def redis() -> Generator[Server]:
+    """One server for all tests; each has a namespace of its own."""
+    with Server() as started:
+        yield started
+
+
+@pytest.fixture(params=["locmem", "sqlite", pytest.param("redis", marks=needs_redis)])
 def dsn(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where the jobs are kept: each test runs on every backend."""
+    if request.param == "redis":
+        server: Server = request.getfixturevalue("redis")
+        return f"{server.unix_dsn}&namespace=test-{next(_numbers)}"
     return "locmem://" if request.param == "locmem" else f"sqlite:///{tmp_path / 'jobs.db'}?durability=process"
 
 
@@ -76,7 +91,7 @@ def work(gator: Gator) -> Callable[[], int]:
 
 @pytest.fixture
 def stored(gator: Gator, tmp_path: Path) -> Callable[[], object]:
-    """All that the storage holds, read past the library: every row of the file, or every job in memory."""
+    """All that the storage holds, read past the library: rows of the file, keys of the server, or jobs in memory."""
 
     def read() -> object:
         if gator.dsn is not None and gator.dsn.startswith("sqlite"):
@@ -87,6 +102,11 @@ def stored(gator: Gator, tmp_path: Path) -> Callable[[], object]:
                 rows = list(db.iterdump())
             db.close()
             return rows
+        if isinstance(gator.backend, RedisBackend):
+            link, keys = gator.backend.link, gator.backend.caller.keys
+            found = link.ask("KEYS", keys.prefix.replace("{", "\\{") + "*")
+            assert isinstance(found, list)
+            return {key: link.ask("DUMP", key) for key in found if key != keys.named("clock")}
         ledger = gator.backend._ledger  # type: ignore[attr-defined]
         return sorted(ledger.jobs), gator.counts()
 

@@ -58,6 +58,7 @@ __all__ = [
     "ATOMIC_BATCH",
     "DEAD_LETTERS",
     "EVERY_QUEUE",
+    "AsyncBackend",
     "Backend",
     "Beat",
     "CancelAnswer",
@@ -78,6 +79,7 @@ __all__ = [
     "Settled",
     "Upkeep",
     "WorkerId",
+    "on_loops",
 ]
 
 ATOMIC_BATCH: Final = 250
@@ -113,6 +115,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     notes: bool = True
     exchange: bool = False
     native_async: bool = False
+    """Callers on an event loop need no thread: AsyncBackend."""
 
 
 class ReceiptStatus(Enum):
@@ -402,3 +405,34 @@ class Exchange(Protocol):
     ) -> tuple[list[Settled], list[Claimed]]:
         """`settle`, then `claim` without waiting."""
         ...
+
+
+@runtime_checkable
+class AsyncBackend(Protocol):
+    """`can.native_async`: what callers need, for any number of event loops; each promises what its twin does.
+
+    Never blocks the loop. Many callers of one loop at once: each has its own answer, in the order of asking. A caller
+    that is cancelled may have been served, its answer is nobody's; what it asked may be asked again. A loop may end
+    without `aclose`: nothing is left open once it shut its asynchronous generators down, as `asyncio.run` does.
+    """
+
+    async def aenqueue(self, frames: Sequence[Frame], /) -> list[Receipt]:
+        """`enqueue`."""
+        ...
+
+    async def acancel(self, job_id: JobId, /) -> CancelAnswer:
+        """`cancel`."""
+        ...
+
+    async def aoutcome(self, job_id: JobId, /, *, wait_ms: int) -> JobRecord | None:
+        """`outcome`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Lets go of what this loop has open. Idempotent; a later call opens again."""
+        ...
+
+
+def on_loops(backend: Backend) -> AsyncBackend | None:
+    """The backend as callers on event loops use it; None when they need a thread."""
+    return backend if isinstance(backend, AsyncBackend) and backend.can.native_async else None

@@ -6,10 +6,13 @@ backend.fail("claim", "settle")          # nothing is done, BackendUnavailable i
 backend.lose_reply("settle", times=1)    # it is done, and then BackendUnavailable is raised
 backend.block("beat")                    # waits for `heal`
 backend.heal()
+
+A fault of `enqueue`, `cancel`, `outcome` or `close` strikes callers on event loops likewise.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from threading import Condition
 from typing import Final, Protocol, TypeVar
@@ -17,6 +20,7 @@ from typing import Final, Protocol, TypeVar
 from msgspec import structs
 
 from typedgator.backends.contract import (
+    AsyncBackend,
     Backend,
     Beat,
     CancelAnswer,
@@ -43,7 +47,7 @@ from typedgator.wire.ids import JobId
 from typedgator.wire.states import JobState
 from typedgator.wire.verdict import Settlement, Token
 
-__all__ = ["VERBS", "Complete", "Exchanging", "FlakyBackend", "FlakyExchange"]
+__all__ = ["VERBS", "Complete", "Everything", "Exchanging", "FlakyBackend", "FlakyExchange", "FlakyOnLoops"]
 
 VERBS: Final = (
     "beat",
@@ -83,15 +87,19 @@ class _Fault(Enum):
 
 
 class Complete(Backend, Results, Inspect, Operate, Holding, Notes, Protocol):
-    """A backend with every facet but `exchange`."""
+    """A backend with every facet but `exchange` and `native_async`."""
 
 
 class Exchanging(Complete, Exchange, Protocol):
+    """A backend with every facet but `native_async`."""
+
+
+class Everything(Exchanging, AsyncBackend, Protocol):
     """A backend with every facet."""
 
 
 class FlakyBackend:
-    """Keeps every promise of `inner` but `exchange`, and the faults that were asked for. Thread-safe."""
+    """Keeps every promise of `inner` but `exchange` and `native_async`, and the faults asked for. Thread-safe."""
 
     def __init__(self, inner: Complete) -> None:
         self.inner: Final = inner
@@ -157,10 +165,19 @@ class FlakyBackend:
             raise BackendUnavailable(f"{verb} was done, but its reply is lost on demand")
         return answer
 
+    async def _ado(self, verb: str, call: Callable[[], Awaitable[T]]) -> T:
+        fault = await asyncio.to_thread(self._meet, verb)
+        if fault is _Fault.FAIL:
+            raise BackendUnavailable(f"{verb} fails on demand; nothing was done")
+        answer = await call()
+        if fault is _Fault.LOSE_REPLY:
+            raise BackendUnavailable(f"{verb} was done, but its reply is lost on demand")
+        return answer
+
     @property
     def can(self) -> Capabilities:
-        """What the backend inside promises, but `exchange`."""
-        return structs.replace(self.inner.can, exchange=False)
+        """What the backend inside promises, but `exchange` and `native_async`."""
+        return structs.replace(self.inner.can, exchange=False, native_async=False)
 
     def open(self) -> None:
         """See Backend."""
@@ -260,11 +277,40 @@ class FlakyExchange(FlakyBackend):
 
     @property
     def can(self) -> Capabilities:
-        """What the backend inside promises."""
-        return self.inner.can
+        """What the backend inside promises, but `native_async`."""
+        return structs.replace(self.inner.can, native_async=False)
 
     def exchange(
         self, worker: WorkerId, settlements: Sequence[Settlement], /, *, limit: int, seen: Token
     ) -> tuple[list[Settled], list[Claimed]]:
         """See Exchange."""
         return self._do("exchange", lambda: self._exchanging.exchange(worker, settlements, limit=limit, seen=seen))
+
+
+class FlakyOnLoops(FlakyExchange):
+    """The same for a backend that also serves callers on event loops."""
+
+    def __init__(self, inner: Everything) -> None:
+        super().__init__(inner)
+        self._on_loops = inner
+
+    @property
+    def can(self) -> Capabilities:
+        """What the backend inside promises."""
+        return self.inner.can
+
+    async def aenqueue(self, frames: Sequence[Frame], /) -> list[Receipt]:
+        """See AsyncBackend."""
+        return await self._ado("enqueue", lambda: self._on_loops.aenqueue(frames))
+
+    async def acancel(self, job_id: JobId, /) -> CancelAnswer:
+        """See AsyncBackend."""
+        return await self._ado("cancel", lambda: self._on_loops.acancel(job_id))
+
+    async def aoutcome(self, job_id: JobId, /, *, wait_ms: int) -> JobRecord | None:
+        """See AsyncBackend."""
+        return await self._ado("outcome", lambda: self._on_loops.aoutcome(job_id, wait_ms=wait_ms))
+
+    async def aclose(self) -> None:
+        """See AsyncBackend."""
+        await self._ado("close", self._on_loops.aclose)

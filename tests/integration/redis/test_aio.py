@@ -1,20 +1,25 @@
 """Callers on an event loop: one line for all, answers in order, nobody gets another's."""
 
 import asyncio
+import gc
 import os
 import signal
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
+from time import monotonic
 
 import pytest
 
 from tests.integration.redis.servers import Server, needs_redis
+from typedgator import BatchIncomplete, Gator
 from typedgator.backends.contract import CancelAnswer, Receipt, ReceiptStatus
 from typedgator.backends.redis import Place, RedisBackend
 from typedgator.errors import BackendUnavailable, UnknownDependency
 from typedgator.testing.contract import Hand, job
 from typedgator.testing.contract.bench import named, numbers
+from typedgator.testing.flaky import FlakyOnLoops
 from typedgator.wire.states import JobState
 from typedgator.wire.verdict import Succeeded
 
@@ -181,3 +186,102 @@ def test_another_loop_has_lines_of_its_own(backend: RedisBackend) -> None:
         return receipts[0].status
 
     assert [asyncio.run(main(number)) for number in range(3)] == [ReceiptStatus.NEW] * 3
+
+
+def test_a_loop_that_ends_hangs_up(backend: RedisBackend) -> None:
+    """Nobody called `aclose`: both lines are closed all the same, by the loop's own end or with the backend."""
+    before = _connections(backend)
+    backend.enqueue([job(1)])
+
+    async def main() -> None:
+        await backend.on_loops.aoutcome(named(1), wait_ms=30)
+        assert _connections(backend) == before + 2
+
+    for _ in range(3):
+        asyncio.run(main())
+
+    _until(lambda: _connections(backend) == before)
+
+
+def test_a_loop_that_is_only_closed_is_forgotten(backend: RedisBackend) -> None:
+    """`loop.close()` and nothing else: the next loop sweeps, and its line goes with the loop's own remains."""
+    before = _connections(backend)
+    for number in range(3):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(backend.aenqueue([job(number)]))
+        loop.close()
+    del loop
+
+    assert len(backend.on_loops._desks) == 1  # the last one
+    backend.on_loops.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # asyncio's word on such an end
+        gc.collect()
+    _until(lambda: _connections(backend) == before)
+
+
+def test_close_hangs_up_all_loops(backend: RedisBackend) -> None:
+    """From another thread; who waits looks again, and the loop works on with a new line."""
+    backend.enqueue([job(1)])
+
+    async def main() -> tuple[JobState | None, ReceiptStatus]:
+        waiting = asyncio.create_task(backend.aoutcome(named(1), wait_ms=500))
+        await backend.aoutcome(named(1), wait_ms=20)
+        await asyncio.to_thread(backend.close)
+        record = await waiting
+        return record and record.state, (await backend.aenqueue([job(1)]))[0].status
+
+    assert asyncio.run(main()) == (JobState.WAITING, ReceiptStatus.DUPLICATE)
+
+
+def test_a_fork_has_lines_of_its_own(backend: RedisBackend) -> None:
+    """The child of a process that had a loop opens its own line, and the parent's answers stay the parent's."""
+
+    async def enqueue(number: int) -> ReceiptStatus:
+        return (await backend.aenqueue([job(number)]))[0].status
+
+    with asyncio.Runner() as runner:
+        assert runner.run(enqueue(1)) is ReceiptStatus.NEW
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # a fork with threads
+            child = os.fork()
+        if child == 0:
+            new = [asyncio.run(enqueue(number)) for number in (1, 2, 3)]
+            backend.close()
+            os._exit(0 if new == [ReceiptStatus.DUPLICATE, ReceiptStatus.NEW, ReceiptStatus.NEW] else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert runner.run(enqueue(2)) is ReceiptStatus.DUPLICATE
+
+
+def test_a_write_that_is_interrupted_says_which_jobs_are_there(backend: RedisBackend) -> None:
+    """From a loop as from a thread: BatchIncomplete, and its `retry` doubles nothing."""
+    flaky = FlakyOnLoops(backend)
+    gator = Gator(backend=flaky)
+    task = gator.register(nothing)
+
+    async def main() -> BatchIncomplete:
+        await gator.atask(task, 0)
+        flaky.lose_reply("enqueue", times=1)
+        with pytest.raises(BatchIncomplete) as raised:
+            await gator.atask_many(task, [(number,) for number in range(300)])
+        assert flaky.calls["enqueue"] == 2
+        flaky.fail("outcome", times=1)
+        with pytest.raises(BackendUnavailable):
+            await gator.job(raised.value.rest[0]).astate()
+        return raised.value
+
+    error = asyncio.run(main())
+
+    assert (len(error.written), len(error.rest)) == (0, 300)
+    assert list(error.retry()) == list(error.rest)
+    assert len(gator.queue()) == 301
+
+
+def nothing(number: int) -> None:
+    """A task."""
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    ends = monotonic() + SOON_S
+    while not holds():
+        assert monotonic() < ends

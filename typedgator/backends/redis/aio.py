@@ -6,10 +6,11 @@ shares a second line and a mailbox, into which the ids of jobs are put that ende
 """
 
 import asyncio
-from collections.abc import Sequence
+import os
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final, TypeAlias, TypeVar, cast
-from weakref import WeakKeyDictionary
 
 import hiredis
 
@@ -37,22 +38,24 @@ class AsyncRedis:
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
-        self._desks: WeakKeyDictionary[asyncio.AbstractEventLoop, _Desk] = WeakKeyDictionary()
+        self._desks: dict[asyncio.AbstractEventLoop, _Desk] = {}
+        self._pid = os.getpid()
 
     async def aenqueue(self, frames: Sequence[Frame], /) -> list[Receipt]:
         """Accepts all of the frames or none, as `enqueue` does. Cancelled, it may have been accepted: repeat it."""
+        desk = await self._desk()
         if len(frames) == 1 and is_plain(frames[0]):
             self._caller.tell_the_time()
-            return [await self._desk.together.put(frames[0])]
-        return await self._desk.do(accepting(self._caller, frames)) if frames else []
+            return [await desk.together.put(frames[0])]
+        return await desk.do(accepting(self._caller, frames)) if frames else []
 
     async def acancel(self, job_id: JobId, /) -> CancelAnswer:
         """Ends a job that is not running; asks a running one to stop."""
-        return await self._desk.do(canceling(self._caller, job_id))
+        return await (await self._desk()).do(canceling(self._caller, job_id))
 
     async def aoutcome(self, job_id: JobId, /, *, wait_ms: int) -> JobRecord | None:
         """The record once the state is final, or as it stands after `wait_ms`; None: not known."""
-        desk = self._desk
+        desk = await self._desk()
         loop = desk.loop
         ends = loop.time() + wait_ms / 1000
         while True:
@@ -65,24 +68,44 @@ class AsyncRedis:
     async def aclose(self) -> None:
         """Hangs up this loop's lines."""
         desk = self._desks.pop(asyncio.get_running_loop(), None)
-        if desk is not None:
-            desk.close()
-            await asyncio.sleep(0)
+        if desk is not None and self._pid == os.getpid():
+            await desk.until_the_end.aclose()
 
     def close(self) -> None:
         """Hangs up the lines of all loops, from any thread."""
+        self._drop_strangers()
         for loop, desk in list(self._desks.items()):
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # it was closed just now
                 loop.call_soon_threadsafe(desk.close)
         self._desks.clear()
 
-    @property
-    def _desk(self) -> "_Desk":
+    async def _desk(self) -> "_Desk":
         loop = asyncio.get_running_loop()
         desk = self._desks.get(loop)
-        if desk is None:
-            desk = self._desks[loop] = _Desk(self._caller, loop)
+        if desk is not None and self._pid == os.getpid():
+            return desk
+        self._drop_strangers()
+        desk = self._desks[loop] = _Desk(self._caller, loop)
+        desk.until_the_end = self._attend(desk)
+        await anext(desk.until_the_end)
         return desk
+
+    async def _attend(self, desk: "_Desk") -> AsyncGenerator[None, None]:
+        """Whoever ends a loop ends its asynchronous generators first: the only moment to hang up that a loop tells."""
+        try:
+            yield
+        finally:
+            if self._desks.get(desk.loop) is desk:
+                del self._desks[desk.loop]
+            desk.close()
+            await asyncio.sleep(0)
+
+    def _drop_strangers(self) -> None:
+        """Loops that were closed without a word, and, after a fork, those of the other process: not ours to hang up."""
+        if self._pid != os.getpid():
+            self._pid, self._desks = os.getpid(), {}
+        for loop in [loop for loop in list(self._desks) if loop.is_closed()]:
+            self._desks.pop(loop, None)
 
 
 class _Desk:
@@ -94,6 +117,7 @@ class _Desk:
         self.asking: Road = Road(caller.link.place, loop, caller.link.place.timeout_s)
         self.post: _Post = _Post(self)
         self.together: _Together = _Together(self)
+        self.until_the_end: AsyncGenerator[None, None]
 
     def close(self) -> None:
         self.asking.close()

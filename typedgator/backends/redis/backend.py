@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Final, cast
 
 from typedgator.backends.contract import (
@@ -39,7 +39,7 @@ __all__ = ["RedisBackend"]
 
 logger: Final = logging.getLogger("typedgator.redis")
 
-_CAN: Final = Capabilities(durable=True, shared=True, exchange=True)
+_CAN: Final = Capabilities(durable=True, shared=True, exchange=True, native_async=True)
 _LIMIT: Final = 1024
 """One claim is never larger, so that no script holds the server for long."""
 _LOOK_S: Final = 5.0
@@ -330,6 +330,24 @@ class RedisBackend:
     def note(self, worker: WorkerId, token: Token, progress: bytes, /) -> bool:
         """Keeps progress beside a running job."""
         return bool(self.caller.run("note", (self.caller.keys.own(worker),), (worker, token, progress)))
+
+    # AsyncBackend
+
+    def aenqueue(self, frames: Sequence[Frame], /) -> Coroutine[object, None, list[Receipt]]:
+        """Accepts all of the frames or none."""
+        return self.on_loops.aenqueue(frames)
+
+    def acancel(self, job_id: JobId, /) -> Coroutine[object, None, CancelAnswer]:
+        """Ends a job that is not running; asks a running one to stop."""
+        return self.on_loops.acancel(job_id)
+
+    def aoutcome(self, job_id: JobId, /, *, wait_ms: int) -> Coroutine[object, None, JobRecord | None]:
+        """The record once the state is final, or as it stands after `wait_ms`."""
+        return self.on_loops.aoutcome(job_id, wait_ms=wait_ms)
+
+    def aclose(self) -> Coroutine[object, None, None]:
+        """Hangs up the lines of this event loop."""
+        return self.on_loops.aclose()
 
 
 def _settled(n: int, lost: object) -> list[Settled]:

@@ -18,8 +18,8 @@ Each test is a sentence of `typedgator.backends.contract`: its name the claim, i
 import pytest
 
 # Before they are imported, or their asserts would not explain themselves.
-_LAWS = "bench canceling claiming depending enqueueing leases operating ordering remembering seeing settling waiting"
-pytest.register_assert_rewrite(*(f"{__name__}.{law}" for law in _LAWS.split()))
+_LAWS = "bench canceling claiming depending enqueueing leases looping operating ordering remembering seeing settling"
+pytest.register_assert_rewrite(*(f"{__name__}.{law}" for law in (*_LAWS.split(), "waiting")))
 
 from typedgator.testing.contract.bench import Bench, Hand, job
 from typedgator.testing.contract.canceling import Canceling
@@ -27,6 +27,7 @@ from typedgator.testing.contract.claiming import Claiming
 from typedgator.testing.contract.depending import Depending
 from typedgator.testing.contract.enqueueing import Enqueueing
 from typedgator.testing.contract.leases import Leases
+from typedgator.testing.contract.looping import Looping, OnALoop
 from typedgator.testing.contract.machine import BackendModel
 from typedgator.testing.contract.operating import Operating
 from typedgator.testing.contract.ordering import Ordering
@@ -35,7 +36,7 @@ from typedgator.testing.contract.seeing import Seeing
 from typedgator.testing.contract.settling import Settling
 from typedgator.testing.contract.waiting import Waiting
 
-__all__ = ["BackendContract", "BackendModel", "Bench", "Hand", "job"]
+__all__ = ["BackendContract", "BackendModel", "Bench", "Hand", "OnALoop", "job"]
 
 
 class BackendContract(
@@ -50,5 +51,6 @@ class BackendContract(
     Seeing,
     Operating,
     Waiting,
+    Looping,
 ):
     """Inherit, write `make`, and pytest proves the contract. `reopen` and `audit` are there for those who have more."""

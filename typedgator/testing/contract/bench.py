@@ -9,6 +9,7 @@ from typing import Final, TypeAlias, TypeVar, cast
 import pytest
 
 from typedgator.backends.contract import (
+    AsyncBackend,
     Backend,
     Beat,
     CancelAnswer,
@@ -51,6 +52,7 @@ _FACETS: Final[dict[str, type[object]]] = {
     "holding": Holding,
     "notes": Notes,
     "exchange": Exchange,
+    "native_async": AsyncBackend,
 }
 
 
@@ -250,6 +252,12 @@ class Bench:
     def exchange(self) -> Exchange:
         """The facet; there because `can` says so."""
         assert isinstance(self.backend, Exchange), PROMISED
+        return self.backend
+
+    @property
+    def on_loops(self) -> AsyncBackend:
+        """The facet; there because `can` says so."""
+        assert isinstance(self.backend, AsyncBackend), PROMISED
         return self.backend
 
 
