@@ -24,6 +24,7 @@ from typedgator.policy.options import DEFAULT_QUEUE, Duration, TaskOptions, chec
 from typedgator.policy.retry import RetryPolicy
 from typedgator.producer import TIME_LIMIT_NEEDS_ASYNC, Producer, TaskSpec
 from typedgator.queues import Queue, inspecting
+from typedgator.refusals import or_noted, stand_in, stands
 from typedgator.registry import AnyTask, Hook, Registry, task_name
 from typedgator.task import AsyncFunction, AsyncTask, Hooked, SyncFunction, SyncTask, Task
 from typedgator.wire.guard import LARGEST_PAYLOAD_BYTES
@@ -192,20 +193,23 @@ class Gator:
         stopped. The other options are those of `options`. Raises UnsupportedSignature or RegistrationError at the
         `def`, naming the parameter and the way out.
         """
-        said = TaskOptions(
-            queue=queue,
-            retries=retries,
-            backoff=backoff,
-            is_async=is_async,
-            on_start=self._own_hook(on_start, "on_start"),
-            on_success=self._own_hook(on_success, "on_success"),
-            on_error=self._own_hook(on_error, "on_error"),
-            expires=expires,
-            time_limit=time_limit,
-            unique=unique,
-            priority=priority,
-            keep_result=keep_result,
-            headers=headers,
+        said = or_noted(
+            lambda: TaskOptions(
+                queue=queue,
+                retries=retries,
+                backoff=backoff,
+                is_async=is_async,
+                on_start=self._own_hook(on_start, "on_start"),
+                on_success=self._own_hook(on_success, "on_success"),
+                on_error=self._own_hook(on_error, "on_error"),
+                expires=expires,
+                time_limit=time_limit,
+                unique=unique,
+                priority=priority,
+                keep_result=keep_result,
+                headers=headers,
+            ),
+            TaskOptions(),
         )
 
         def add(found: Callable[..., object]) -> AnyTask:
@@ -215,10 +219,19 @@ class Gator:
 
     def hook(self, fn: F, /) -> F:
         """Registers a function as a hook, for `options(on_error=fn)` and the like: `@gator.hook`. Gives it back."""
-        self.registry.add_hook(fn)
+        or_noted(lambda: self.registry.add_hook(fn), "")
         return fn
 
     def _add(self, fn: Callable[..., object], name: str | None, said: TaskOptions) -> AnyTask:
+        try:
+            return self._registered(fn, name, said)
+        except RegistrationError as refusal:
+            if isinstance(fn, Hooked):
+                return stands(refusal, cast("AnyTask", fn))
+            spec = stand_in(refusal, fn, name, said)
+            return (AsyncTask if spec.is_coroutine else SyncTask)(spec, fn, self._producer)
+
+    def _registered(self, fn: Callable[..., object], name: str | None, said: TaskOptions) -> AnyTask:
         if isinstance(fn, Hooked):
             raise RegistrationError(f"{fn!r} is a task already: register the plain function")
         task = task_name(fn, name)
@@ -310,24 +323,27 @@ class Gator:
         `headers`: text that travels along. Raises ConfigurationError here, not at the first call.
         """
         return Options(
-            TaskOptions(
-                job_id=job_id,
-                queue=queue,
-                retries=retries,
-                backoff=backoff,
-                is_async=is_async,
-                on_start=self._known_hook(on_start, "on_start"),
-                on_success=self._known_hook(on_success, "on_success"),
-                on_error=self._known_hook(on_error, "on_error"),
-                depends_on=_parent_ids(depends_on),
-                delay_by=delay_by,
-                delay_until=delay_until,
-                expires=expires,
-                time_limit=time_limit,
-                unique=unique,
-                priority=priority,
-                keep_result=keep_result,
-                headers=headers,
+            or_noted(
+                lambda: TaskOptions(
+                    job_id=job_id,
+                    queue=queue,
+                    retries=retries,
+                    backoff=backoff,
+                    is_async=is_async,
+                    on_start=self._known_hook(on_start, "on_start"),
+                    on_success=self._known_hook(on_success, "on_success"),
+                    on_error=self._known_hook(on_error, "on_error"),
+                    depends_on=_parent_ids(depends_on),
+                    delay_by=delay_by,
+                    delay_until=delay_until,
+                    expires=expires,
+                    time_limit=time_limit,
+                    unique=unique,
+                    priority=priority,
+                    keep_result=keep_result,
+                    headers=headers,
+                ),
+                TaskOptions(),
             ),
             self._producer,
         )

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import click
 
+from typedgator.cli.check import check
 from typedgator.cli.demo import demo
 from typedgator.cli.endings import BY_SIGNAL, refusal_of
 from typedgator.cli.jobs import jobs
@@ -43,5 +44,5 @@ def main() -> None:
     """Typed tasks, run later: start workers, look at jobs and queues."""
 
 
-for _command in (worker, jobs, queues, demo):
+for _command in (worker, check, jobs, queues, demo):
     main.add_command(_command)

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from typedgator.errors import RegistrationError, UnsupportedSignature
 from typedgator.wire.reasons import name_of
 
-__all__ = ["Signed", "hints_of", "shown_signature", "signed"]
+__all__ = ["Signed", "annotations_of", "hints_of", "shown_signature", "signed", "unread"]
 
 
 class Signed(NamedTuple):
@@ -82,24 +82,41 @@ def _is_method(fn: Any, signature: inspect.Signature) -> bool:
 
 def hints_of(fn: Any, task: str) -> dict[str, Any]:
     """The annotations of a function, resolved. Raises UnsupportedSignature naming the parameter that cannot be."""
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    source = fn if inspect.isroutine(fn) or inspect.isfunction(fn) else type(fn).__call__
+    source = _annotated(fn)
     try:
         return typing.get_type_hints(source, include_extras=True)
     except Exception as error:  # evaluating the user's annotations may raise anything
         raise _unresolved(source, task, error) from error
 
 
+def annotations_of(fn: Any) -> tuple[dict[str, Any], dict[str, object]]:
+    """The names that a function's annotations may use, and its annotations as they were written."""
+    source = _annotated(fn)
+    return dict(getattr(inspect.unwrap(source), "__globals__", {})), _texts(source)
+
+
+def unread(error: Exception) -> str:
+    """Why an annotation could not be read; it follows "parameter 'x' "."""
+    if isinstance(error, NameError) and error.name:
+        return (
+            f"names {error.name!r}, which does not exist at run time; "
+            "import it at module level, not under TYPE_CHECKING"
+        )
+    return f"has an annotation that cannot be read ({type(error).__name__}: {error}); write the type itself"
+
+
+def _annotated(fn: Any) -> Any:
+    """The function that bears the annotations."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return fn if inspect.isroutine(fn) or inspect.isfunction(fn) else type(fn).__call__
+
+
 def _unresolved(source: Any, task: str, error: Exception) -> UnsupportedSignature:
     missing = error.name if isinstance(error, NameError) else None
     annotations: dict[str, object] = getattr(source, "__annotations__", {}) if missing is None else _texts(source)
     guilty = next((name for name, text in annotations.items() if missing and missing in str(text)), "?")
-    if missing:
-        why = f"names {missing!r}, which does not exist at run time; import it at module level, not under TYPE_CHECKING"
-    else:
-        why = f"has an annotation that cannot be read ({type(error).__name__}: {error}); write the type itself"
-    return UnsupportedSignature(task, guilty, why)
+    return UnsupportedSignature(task, guilty, unread(error))
 
 
 def _texts(source: Any) -> dict[str, object]:
