@@ -78,6 +78,7 @@ __all__ = [
     "Results",
     "Settled",
     "Upkeep",
+    "Waking",
     "WorkerId",
     "on_loops",
 ]
@@ -114,6 +115,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     holding: bool = True
     notes: bool = True
     exchange: bool = False
+    wake: bool = False
     native_async: bool = False
     """Callers on an event loop need no thread: AsyncBackend."""
 
@@ -189,8 +191,8 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What the storage knows of one job; times in ms since the epoch on the backend's clock.
 
     `frame` is None once only the memory of a finished job is left. `reason` says why a canceled job was canceled
-    (`canceled`, `expired`, `dependency`, `purged` or the task's words) and why the backend failed one (`crashed`, or
-    what it was held for). `outcome` is an encoded outcome record: a result, or the last error; it stays until another
+    (`canceled`, `expired`, `dependency`, `purged` or the task's words), what a held job is held for, and why the
+    backend failed one (`crashed`, or what it was held for). `due_ms` of a held job is when it fails. `outcome` is an encoded outcome record: a result, or the last error; it stays until another
     verdict that has one replaces it. `progress` ends with its attempt.
     """
 
@@ -203,6 +205,8 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     token: Token = 0
     worker: WorkerId | None = None
     due_ms: int | None = None
+    held_ms: int | None = None
+    """Since when a held job is held."""
     finished_ms: int | None = None
     cancel_requested: bool = False
     parents: tuple[JobId, ...] = ()
@@ -404,6 +408,18 @@ class Exchange(Protocol):
         self, worker: WorkerId, settlements: Sequence[Settlement], /, *, limit: int, seen: Token
     ) -> tuple[list[Settled], list[Claimed]]:
         """`settle`, then `claim` without waiting."""
+        ...
+
+
+@runtime_checkable
+class Waking(Protocol):
+    """`can.wake`: claims may wait for long, since they need not be waited for."""
+
+    def wake(self, worker: WorkerId, /) -> None:
+        """The claim of this worker that waits now, or else the next that would, does not wait any longer.
+
+        For identities that joined through this very backend; for others it does nothing.
+        """
         ...
 
 

@@ -71,6 +71,7 @@ class Job(msgspec.Struct, gc=False):
     def record(self) -> JobRecord:
         """What `find` shows."""
         running = self.state is JobState.RUNNING
+        since_ms = self.held_since_ms or 0
         return JobRecord(
             job_id=self.id,
             state=self.state,
@@ -80,11 +81,12 @@ class Job(msgspec.Struct, gc=False):
             crashes=self.crashes,
             token=self.token,
             worker=self.worker if running else None,
-            due_ms=self.due_ms,
+            due_ms=self.due_ms if self.held is None else since_ms + self.held.bound_ms,
+            held_ms=None if self.held is None else since_ms,
             finished_ms=self.finished_ms,
             cancel_requested=self.cancel_requested,
             parents=tuple(sorted(self.parents or ())),
-            reason=self.reason,
+            reason=self.reason if self.held is None else self.held.reason,
             outcome=self.outcome,
             progress=self.progress,
         )

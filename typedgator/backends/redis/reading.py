@@ -18,7 +18,7 @@ from typedgator.wire.states import JobState
 __all__ = ["counts", "held_kinds", "page", "recalling", "records"]
 
 _Found: TypeAlias = tuple[
-    bytes, bytes, int, int, bytes | int, bytes, bytes, bytes, int, list[bytes], bytes, bytes | None, bytes | None
+    bytes, bytes, int, int, bytes | int, bytes, bytes, bytes, int, list[bytes], bytes, bytes | None, bytes | None, bytes
 ]
 """One record as find.lua answers it."""
 _AT_ONCE: Final = 64
@@ -43,9 +43,10 @@ def recalling(caller: Caller, job_ids: Sequence[JobId]) -> Steps[list[JobRecord 
 def _record(job_id: JobId, found: list[object]) -> JobRecord | None:
     if not found:
         return None
-    state, frame, attempt, crashes, token, worker, due, finished, asked, parents, reason, outcome, progress = cast(
+    state, frame, attempt, crashes, token, worker, due, finished, asked, parents, reason, *rest = cast(
         _Found, tuple(found)
     )
+    outcome, progress, held = rest
     return JobRecord(
         job_id=job_id,
         state=JobState(state.decode()),
@@ -56,6 +57,7 @@ def _record(job_id: JobId, found: list[object]) -> JobRecord | None:
         token=int(token),
         worker=WorkerId(worker.decode()) if worker else None,
         due_ms=int(due) if due else None,
+        held_ms=int(held) if held else None,
         finished_ms=int(finished) if finished else None,
         cancel_requested=bool(asked),
         parents=tuple(JobId(parent) for parent in sorted(parents)),

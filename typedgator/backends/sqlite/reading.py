@@ -38,7 +38,7 @@ _PAGES: Final = {
 _PAGE_WAITING: Final = statement("page_waiting")
 _PAGE_DEAD: Final = statement("page_dead")
 _HELD_KINDS: Final = statement("held_kinds")
-_DUE_MEANS_SOMETHING: Final = frozenset({JobState.BLOCKED, JobState.SCHEDULED, JobState.RETRYING})
+_DUE_MEANS_SOMETHING: Final = frozenset({JobState.BLOCKED, JobState.SCHEDULED, JobState.RETRYING, JobState.HELD})
 
 
 def record(db: sqlite3.Connection, ns: int, job_id: JobId) -> JobRecord | None:
@@ -56,8 +56,9 @@ def is_over(db: sqlite3.Connection, ns: int, job_id: JobId) -> bool:
 def _record(db: sqlite3.Connection, seq: int) -> JobRecord:
     row = db.execute(_RECORD, (seq,)).fetchone()
     job_id, number, frame, queue, attempt, crashes, token, worker, due_ms, finished_ms, canceling, reason = row[:12]
-    outcome, progress = row[12:]
+    outcome, progress, held_ms, held_reason = row[12:]
     state = STATES[int(number)]
+    is_held = state is JobState.HELD
     parents = db.execute(_PARENTS, (seq,)).fetchall() if state is JobState.BLOCKED else []
     return JobRecord(
         job_id=job_id,
@@ -69,10 +70,11 @@ def _record(db: sqlite3.Connection, seq: int) -> JobRecord:
         token=token,
         worker=worker,
         due_ms=due_ms if state in _DUE_MEANS_SOMETHING else None,
+        held_ms=held_ms if is_held else None,
         finished_ms=finished_ms,
         cancel_requested=bool(canceling),
         parents=tuple(parent for (parent,) in parents),
-        reason=reason,
+        reason=held_reason if is_held else reason,
         outcome=outcome,
         progress=progress,
     )

@@ -273,7 +273,7 @@ UPDATE tg_job SET progress = :progress WHERE worker = :worker AND token = :token
 SELECT id, state, CAST(coalesce(frame, (SELECT frame FROM tg_body WHERE tg_body.seq = tg_job.seq)) AS BLOB),
     (SELECT name FROM tg_queue WHERE tg_queue.queue = tg_job.queue), attempt, crashes, token,
     (SELECT name FROM tg_worker WHERE tg_worker.worker = tg_job.worker), due_ms, finished_ms, canceling, reason,
-    outcome, progress
+    outcome, progress, held_ms, held_reason
 FROM tg_job WHERE seq = ?
 
 -- name: seq_by_id

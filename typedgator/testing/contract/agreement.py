@@ -69,6 +69,12 @@ def _see(model: Model, name: JobId, found: JobRecord | None, now: int) -> None:
 def _see_pending(each: ModelJob, found: JobRecord) -> None:
     if each.state in (JobState.RETRYING, JobState.SCHEDULED):
         same(found.due_ms, each.due_ms, each.id)
+    if each.state is JobState.HELD:
+        since_ms = each.held_since_ms or 0
+        due = None if each.held is None else (each.held.reason, since_ms, since_ms + each.held.bound_ms)
+        same((found.reason, found.held_ms, found.due_ms), due, each.id)
+    else:
+        same(found.held_ms, None, each.id)
     if each.state is JobState.BLOCKED:
         same(set(found.parents), each.parents, each.id)
     if each.state is JobState.RUNNING:

@@ -259,6 +259,21 @@ class Operating(Given):
 
         assert sorted((kind.task, kind.schema, kind.jobs) for kind in kinds) == [("a.b", "1", 2), ("a.b", "2", 1)]
 
+    @requires("holding", "inspect")
+    def test_a_held_job_says_why_since_when_and_until_when(self, bench: Bench) -> None:
+        """The latest reason, the first time, the bound from then on; and nothing of it once the job is free."""
+        bench.accept(job(1))
+        first_ms = bench.clock.now_ms()
+        bench.run(1, Held("task a is unknown here", "a", "1", bound_ms=5000))
+        bench.clock.advance(1000)
+        bench.holding.release_held([HeldKind("a", "1")])
+        assert (bench.record(1).reason, bench.record(1).held_ms, bench.record(1).due_ms) == ("", None, None)
+
+        bench.run(1, Held("other arguments", "a", "1", bound_ms=8000))
+
+        record = bench.record(1)
+        assert (record.reason, record.held_ms, record.due_ms) == ("other arguments", first_ms, first_ms + 8000)
+
     @requires("holding")
     def test_held_jobs_are_released_to_who_knows_them(self, bench: Bench) -> None:
         """`release_held` frees those of the kinds named, however many it says there are, and tells how many."""

@@ -3,7 +3,7 @@
 -- KEYS    the fixed ones, own of each worker, then ready and wake of each queue
 -- ARGV    version of the queues, version of the crew, number of workers, workers, ids (at most 64)
 -- Result  {'ok', {state, frame, attempt, crashes, token, worker, due, finished, asked, parents, reason, outcome,
---          progress}, …}, with '' for what there is not and {} for an unknown job; numbers as text
+--          progress, held since}, …}, with '' for what there is not and {} for an unknown job; numbers as text
 -- Cost    O(W log N) for each job
 -- Needs   numbers keys clock roster crew memory lines ending
 local n = tonumber(ARGV[3])
@@ -11,14 +11,14 @@ local n = tonumber(ARGV[3])
 local function unfinished(id, frame)
   local rec = load(id)
   local there = {'running', frame, rec.a or 0, rec.c or 0, 0, '', '', '', 0, {}, rec.r or '',
-                 rec.o and C('HGET', results, id) or false, false}
-  local finished, due = C('ZSCORE', dead, id), C('ZSCORE', delayed, id)
+                 rec.o and C('HGET', results, id) or false, false, ''}
+  local finished, due, bound = C('ZSCORE', dead, id), C('ZSCORE', delayed, id), C('ZSCORE', held, id)
   if finished then
     there[1], there[8] = 'failed', int(-finished)
   elseif due then
     there[1], there[7] = rec.x and 'retrying' or 'scheduled', int(due)
-  elseif C('ZSCORE', held, id) then
-    there[1] = 'held'
+  elseif bound then
+    there[1], there[7], there[11], there[14] = 'held', int(bound), rec.hr, int(rec.h)
   elseif C('ZSCORE', ready(queue_of(frame)), id) then
     there[1] = 'waiting'
   else
@@ -50,11 +50,11 @@ for i = 4 + n, #ARGV do
     local token, finished, rest = string.match(known, '^s(%d+):(%d+)(.*)$')
     if token then
       local outcome = rest ~= '' and sub(rest, 2)
-      found[#found + 1] = {'success', '', 1, 0, token, '', '', finished, 0, {}, '', outcome, false}
+      found[#found + 1] = {'success', '', 1, 0, token, '', '', finished, 0, {}, '', outcome, false, ''}
     else
       local info = cmsgpack.unpack(sub(known, 2))
       found[#found + 1] = {STATES[sub(known, 1, 1)], '', info.a or 0, info.c or 0, 0, '', '', int(info.f), 0, {},
-                           info.r or '', info.o and C('HGET', results, id) or false, false}
+                           info.r or '', info.o and C('HGET', results, id) or false, false, ''}
     end
   else
     found[#found + 1] = {}
