@@ -192,8 +192,9 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     `frame` is None once only the memory of a finished job is left. `reason` says why a canceled job was canceled
     (`canceled`, `expired`, `dependency`, `purged` or the task's words), what a held job is held for, and why the
-    backend failed one (`crashed`, or what it was held for). `due_ms` of a held job is when it fails. `outcome` is an encoded outcome record: a result, or the last error; it stays until another
-    verdict that has one replaces it. `progress` ends with its attempt.
+    backend failed one (`crashed`, or what it was held for). `due_ms` of a held job is when it fails. `outcome` is an
+    encoded outcome record: a result, or the last error; it stays until another verdict that has one replaces it.
+    `progress` ends with its attempt.
     """
 
     job_id: JobId
