@@ -18,6 +18,7 @@ GatorError
 ├── TimeLimitExceeded (TimeoutError)     an attempt that ran longer than its time_limit
 ├── PayloadMismatch (ValueError)         bytes that are not what this task accepts
 └── BackendUnavailable                   the backend did not answer; the cause is chained
+    ├── NotReplicated                    it did, but no replica confirmed in time what durability="replicated" promises
     └── WorkerLapsed                     a worker identity whose lease is over
 """
 
@@ -35,6 +36,7 @@ __all__ = [
     "JobFailed",
     "JobUnknown",
     "NotRegistered",
+    "NotReplicated",
     "PayloadMismatch",
     "RegistrationError",
     "ResultNotKept",
@@ -125,7 +127,25 @@ class EnqueueError(GatorError):
     """A job that was not, or not wholly, accepted."""
 
 
-class BatchIncomplete(EnqueueError):
+class _Repeatable:
+    """An error whose call may be made again, by whoever still has what it was made of."""
+
+    _again: Callable[[], Sequence[str]] | None = None
+    _answer: list[str] | None = None
+
+    def retry(self) -> list[str]:
+        """Sends again what is not known to be kept, under the same ids, and so never doubles a job.
+
+        The ids of the jobs that stand for it. Raises as the call did. Once it succeeded, it only repeats its answer.
+        """
+        if self._answer is None:
+            if self._again is None:
+                raise GatorError("a call can only be made again by the process that made it")
+            self._answer = list(self._again())
+        return list(self._answer)
+
+
+class BatchIncomplete(_Repeatable, EnqueueError):
     """A batch whose write was interrupted: what is `written` stays, the `rest` may be written or not.
 
     Both are job ids, in the batch's order. Up to 250 jobs are one write, so of them all are in `rest`, and all or none
@@ -140,19 +160,6 @@ class BatchIncomplete(EnqueueError):
         self.written: tuple[str, ...] = tuple(written)
         self.rest: tuple[str, ...] = tuple(rest)
         self._again = again
-        self._answer: list[str] | None = None
-
-    def retry(self) -> list[str]:
-        """Sends the rest again, under the same ids, and so never doubles a job; the ids of the jobs that stand for it.
-
-        Raises as the batch did. Once it has succeeded, it only repeats its answer.
-        """
-        if self._answer is None:
-            again: Callable[[], Sequence[str]] | None = getattr(self, "_again", None)
-            if again is None:
-                raise GatorError("a batch can only be sent again by the process that made it")
-            self._answer = list(again())
-        return list(self._answer)
 
 
 class UnknownDependency(EnqueueError, LookupError):
@@ -227,3 +234,34 @@ class BackendUnavailable(GatorError):
 
 class WorkerLapsed(BackendUnavailable):
     """A worker identity whose lease is over: it drops what it held and joins again under a new one."""
+
+
+class NotReplicated(_Repeatable, BackendUnavailable):
+    """No replica confirmed in time that it has what was written; asked for by `durability="replicated"`.
+
+    It means "unknown": the server has it, a failover may lose it. The same call again under the same id never doubles a
+    job, and succeeds once a replica has it: `retry()` does that, also for an id that typedgator made. `job_ids` are the
+    jobs that it is about, `job_id` the first; none when it is about a queue.
+    """
+
+    def __init__(
+        self, job_ids: Sequence[str], place: str, waited_s: float, again: Callable[[], Sequence[str]] | None = None
+    ) -> None:
+        what = f"job {job_ids[0]}" if len(job_ids) == 1 else f"{len(job_ids)} jobs" if job_ids else "it"
+        super().__init__(
+            f"{place} has written {what}, but no replica confirmed within {waited_s:g} s that it has that too, so a "
+            "failover may lose it; the same again under the same id, as by retry() on this error, never doubles a job"
+        )
+        self.job_ids: tuple[str, ...] = tuple(job_ids)
+        self.place = place
+        self.waited_s = waited_s
+        self._again = again
+
+    @property
+    def job_id(self) -> str:
+        """The first of them, or an empty text."""
+        return self.job_ids[0] if self.job_ids else ""
+
+    def about(self, job_ids: Sequence[str], again: Callable[[], Sequence[str]] | None = None) -> "NotReplicated":
+        """The same of these jobs, which `again` would send once more."""
+        return NotReplicated(job_ids, self.place, self.waited_s, again)

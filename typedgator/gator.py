@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Generic, Never, ParamSpec, cast, overload
+from typing import Final, Generic, Literal, Never, ParamSpec, cast, overload
 
 from msgspec import UNSET, UnsetType
 from typing_extensions import TypeVar
@@ -47,6 +47,8 @@ _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 Parents = Job[object] | str | Sequence[Job[object] | str]
 
+Durability = Literal["memory", "replicated", "process", "power"]
+"""What must be true before a call returns; each backend knows some of these."""
 
 class Registrar(Generic[H_contra]):
     """What `@gator.register(…)` gives: makes a task of the function that it is called with.
@@ -70,7 +72,9 @@ class Gator:
 
     `dsn` names the backend; without it, TYPEDGATOR_CONN does, and without that, the file `typedgator.db` in the working
     folder. `namespace` (or TYPEDGATOR_NAMESPACE, or `?namespace=` in the DSN) separates tenants of one server or file.
-    `backend` replaces both. The other keywords are defaults for every task; see `options`. `is_async=False`, or
+    `durability`, or `?durability=` in the DSN, is what must be true before a call returns: of Redis `"memory"` or
+    `"replicated"`, of SQLite `"power"` or `"process"`, each one's default first.
+    `backend` replaces all of these. The other keywords are defaults for every task; see `options`. `is_async=False`, or
     TYPEDGATOR_ASYNC=false, runs every job where it is enqueued. `max_items` bounds collections among arguments,
     `max_payload` all arguments together, in bytes. `show_values=False` keeps argument values out of error messages.
     Nothing is connected until it is needed. Raises ConfigurationError for whatever cannot mean anything.
@@ -84,6 +88,7 @@ class Gator:
         namespace: str | None = None,
         backend: Backend | None = None,
         queue: str | UnsetType = UNSET,
+        durability: Durability | None = None,
         retries: int | RetryPolicy | UnsetType = UNSET,
         backoff: Duration | UnsetType = UNSET,
         is_async: bool | UnsetType = UNSET,
@@ -100,9 +105,9 @@ class Gator:
         middleware: Sequence[Middleware] = (),
         clock: Clock | None = None,
     ) -> None:
-        if backend is not None and (dsn is not None or namespace is not None):
+        if backend is not None and (dsn, namespace, durability) != (None, None, None):
             raise ConfigurationError(
-                "give a DSN (and namespace=) or backend=, not both: a backend has its own namespace"
+                "give a DSN (and namespace=, durability=) or backend=, not both: a backend has its own"
             )
         _check_arguments(backend, max_items, max_payload, show_values, middleware, clock)
         self.registry: Final = Registry()
@@ -112,7 +117,7 @@ class Gator:
         self.dsn: str | None = None
         """Where the jobs are kept; None when a backend was given."""
         if backend is None:
-            self.dsn, backend = _connected(dsn, namespace, self.clock)
+            self.dsn, backend = _connected(dsn, namespace, durability, self.clock)
         self.backend: Final[Backend] = backend
         self._max_items = max_items
         self._max_payload = max_payload
@@ -444,8 +449,8 @@ def _lacks(found: object, protocol: type) -> list[str]:
     return [name for name in wanted if isinstance(found, type) or not hasattr(found, name)]
 
 
-def _connected(given: str | None, namespace: str | None, clock: Clock) -> tuple[str, Backend]:
-    for name, said in (("the DSN", given), ("namespace", namespace)):
+def _connected(given: str | None, namespace: str | None, durability: str | None, clock: Clock) -> tuple[str, Backend]:
+    for name, said in (("the DSN", given), ("namespace", namespace), ("durability", durability)):
         if said is not None and (not isinstance(said, str) or said != said.strip()):
             shown = masked(said) if isinstance(said, str) else said
             raise ConfigurationError(f"{name} must be text without blanks around it, got {shown!r:.200}")
@@ -457,7 +462,7 @@ def _connected(given: str | None, namespace: str | None, clock: Clock) -> tuple[
         dsn = DEFAULT_DSN
     if namespace is None:
         namespace = os.environ.get("TYPEDGATOR_NAMESPACE") or "default"
-    return dsn, connect(dsn, namespace=namespace, clock=clock)
+    return dsn, connect(dsn, namespace=namespace, durability=durability, clock=clock)
 
 
 def _is_async() -> bool | UnsetType:

@@ -19,6 +19,7 @@ from typedgator.errors import (
     BatchIncomplete,
     ConfigurationError,
     InvalidArguments,
+    NotReplicated,
     PayloadMismatch,
     ResultNotKept,
     UnknownDependency,
@@ -178,7 +179,10 @@ class Producer:
         prepared = self._prepare_one(spec, call, args, kwargs)
         if self._loops is None or not prepared.is_async:
             return await asyncio.to_thread(self._send_one, prepared)
-        return (await self._apush([prepared]))[0]
+        try:
+            return (await self._apush([prepared]))[0]
+        except NotReplicated as error:
+            raise self._repeatable(error, prepared) from None
 
     def prepare_each(
         self, spec: TaskSpec, call: CallOptions | None, calls: Sequence[tuple[tuple[object, ...], Mapping[str, object]]]
@@ -240,7 +244,14 @@ class Producer:
     def _send_one(self, prepared: Prepared) -> Job[object]:
         if not prepared.is_async:
             return self._run_here(prepared)
-        return self._push([prepared])[0]
+        try:
+            return self._push([prepared])[0]
+        except NotReplicated as error:
+            raise self._repeatable(error, prepared) from None
+
+    def _repeatable(self, error: NotReplicated, prepared: Prepared) -> NotReplicated:
+        """The same, with the way out: whoever let typedgator make the id has nothing else to repeat it by."""
+        return error.about(error.job_ids, lambda: [self._send_one(prepared).id])
 
     @contextmanager
     def _complete(self, batch: Sequence[Prepared], sent: Sequence[Job[object]]) -> Generator[None]:

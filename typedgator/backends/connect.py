@@ -42,10 +42,12 @@ class Opener(Protocol):
 class Dsn:
     """A parsed DSN: `scheme://…`, its query as `options`, and the namespace, which `?namespace=` overrides.
 
+    `durability` is as if the DSN said `?durability=`.
+
     `take` hands out one option and strikes it off; `done` refuses what nobody took.
     """
 
-    def __init__(self, text: str, namespace: str = "default") -> None:
+    def __init__(self, text: str, namespace: str = "default", durability: str | None = None) -> None:
         self.text = text
         try:
             self.url: SplitResult = urlsplit(text)
@@ -61,6 +63,10 @@ class Dsn:
         self.options: dict[str, str] = dict(pairs)
         if len(self.options) != len(pairs):
             raise ConfigurationError(f"DSN {masked(text)!r} gives an option twice")
+        if durability is not None and self.options.setdefault("durability", durability) != durability:
+            raise ConfigurationError(
+                f"DSN {masked(text)!r} says otherwise than durability={durability!r}: say it in one place"
+            )
         self.namespace: str = self.options.pop("namespace", namespace)
         if not _NAMESPACE.fullmatch(self.namespace):
             raise ConfigurationError(f"namespace {self.namespace!r}: use 1 to 64 of the characters A-Z a-z 0-9 _ . -")
@@ -88,9 +94,11 @@ def masked(dsn: str) -> str:
     return re.sub(_SECRET, r"\1•••", shown)
 
 
-def connect(dsn: str, *, namespace: str = "default", clock: Clock | None = None) -> Backend:
+def connect(
+    dsn: str, *, namespace: str = "default", durability: str | None = None, clock: Clock | None = None
+) -> Backend:
     """The backend that a DSN names; nothing is opened yet. Raises ConfigurationError, naming the schemes that exist."""
-    parsed = Dsn(dsn, namespace)
+    parsed = Dsn(dsn, namespace, durability)
     if module := _BUILT_IN.get(parsed.scheme):
         opener = cast(Opener, import_module(module).from_dsn)
     elif load := _third_party().get(parsed.scheme):

@@ -21,7 +21,11 @@ _sharing: Final = Lock()
 
 
 def from_dsn(dsn: Dsn, clock: Clock) -> Backend:
-    """The backend of `locmem://`, its own storage, or of `locmem://name`, shared and on the clock of who came first."""
+    """The backend of `locmem://`, its own storage, or of `locmem://name`, shared and on the clock of who came first.
+
+    `?durability=memory` is the only one there is: all ends with the process.
+    """
+    dsn.choose("durability", ("memory",))
     dsn.done()
     name = dsn.url.netloc
     if dsn.url.path.strip("/") or dsn.url.fragment:

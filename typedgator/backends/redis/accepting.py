@@ -6,7 +6,7 @@ from typing import Final, cast
 from typedgator.backends.contract import Receipt, ReceiptStatus
 from typedgator.backends.redis.caller import Answer, Caller, Steps
 from typedgator.backends.redis.link import Request, Word
-from typedgator.errors import UnknownDependency
+from typedgator.errors import NotReplicated, UnknownDependency
 from typedgator.wire.frame import FRAME_VERSION, Frame, pack_frame
 from typedgator.wire.ids import JobId, shown_id
 
@@ -18,18 +18,27 @@ _HEAD: Final = 4
 
 def accept(caller: Caller, frames: Sequence[Frame]) -> list[Receipt]:
     """All of them or, when a parent is unknown, none."""
-    if len(frames) == 1 and is_plain(frames[0]):
+    if len(frames) == 1 and caller.confirm is None and is_plain(frames[0]):
         return [_accept_one(caller, frames[0])]
     return caller.do(accepting(caller, frames)) if frames else []
 
 
 def accepting(caller: Caller, frames: Sequence[Frame]) -> Steps[list[Receipt]]:
-    """The same in steps."""
+    """The same in steps. Raises NotReplicated of all of them, also of those that were known."""
+    try:
+        return (yield from _accepting(caller, frames))
+    except NotReplicated as error:
+        raise error.about([shown_id(frame.job_id) for frame in frames]) from None
+
+
+def _accepting(caller: Caller, frames: Sequence[Frame]) -> Steps[list[Receipt]]:
     queues = dict.fromkeys(frame.queue for frame in frames)
     lines = [key for queue in queues for key in (caller.keys.ready(queue), caller.keys.wake(queue))]
     if all(map(is_plain, frames)):
         words = [word for frame in frames for word in _plain(frame)]
-        known = yield Request(caller.script("enqueue_plain"), (*caller.keys.plain, *lines), words)
+        known = yield Request(
+            caller.script("enqueue_plain"), (*caller.keys.plain, *lines), words, confirm=caller.confirm
+        )
         receipts = [Receipt(ReceiptStatus.NEW, frame.job_id) for frame in frames]
         for number in cast(list[int], known):
             receipts[number - 1] = Receipt(ReceiptStatus.DUPLICATE, frames[number - 1].job_id)

@@ -18,6 +18,7 @@ from typedgator.backends.contract import ATOMIC_BATCH, CancelAnswer, JobRecord, 
 from typedgator.backends.redis.accepting import accepting, is_plain, packed_plain
 from typedgator.backends.redis.caller import Caller, Steps
 from typedgator.backends.redis.canceling import canceling
+from typedgator.backends.redis.keeping import Keeping
 from typedgator.backends.redis.link import WAIT_S, Request
 from typedgator.backends.redis.reading import recalling
 from typedgator.backends.redis.road import Road
@@ -46,7 +47,7 @@ class AsyncRedis:
         desk = await self._desk()
         if len(frames) == 1 and is_plain(frames[0]):
             self._caller.tell_the_time()
-            return [await desk.together.put(frames[0])]
+            return [await (desk.together if desk.keeping is None else desk.keeping).put(frames[0])]
         return await desk.do(accepting(self._caller, frames)) if frames else []
 
     async def acancel(self, job_id: JobId, /) -> CancelAnswer:
@@ -117,11 +118,14 @@ class _Desk:
         self.asking: Road = Road(caller.link.place, loop, caller.link.place.timeout_s)
         self.post: _Post = _Post(self)
         self.together: _Together = _Together(self)
+        self.keeping: Keeping | None = None if caller.confirm is None else Keeping(caller, loop, self.do)
         self.until_the_end: AsyncGenerator[None, None]
 
     def close(self) -> None:
         self.asking.close()
         self.post.close()
+        if self.keeping is not None:
+            self.keeping.close()
 
     async def do(self, steps: Steps[T]) -> T:
         """Takes steps one after the other."""
@@ -140,6 +144,8 @@ class _Desk:
 
     async def run(self, request: Request) -> object:
         """A script, whole if the server does not know it."""
+        if self.keeping is not None and request.confirm is not None:
+            return await self.keeping.run(request)
         answer = await self.ask(request.packed(), again=request.again)
         if isinstance(answer, hiredis.ReplyError):
             answer = await self.ask(request.packed(whole=True), again=request.again)

@@ -29,9 +29,9 @@ from typedgator.backends.redis.opening import check
 from typedgator.backends.redis.place import Place
 from typedgator.backends.redis.settling import AT_ONCE, words_of
 from typedgator.clock import Clock, SystemClock
-from typedgator.errors import ConfigurationError, WorkerLapsed
+from typedgator.errors import ConfigurationError, NotReplicated, WorkerLapsed
 from typedgator.wire.frame import Frame
-from typedgator.wire.ids import JobId, new_id
+from typedgator.wire.ids import JobId, new_id, shown_id
 from typedgator.wire.states import FINAL, JobState
 from typedgator.wire.verdict import Settlement, Token
 
@@ -272,7 +272,10 @@ class RedisBackend:
 
     def requeue(self, job_id: JobId, /) -> bool:
         """A dead letter or a held job begins again."""
-        return bool(self.caller.run_whole("requeue", (), (job_id,), again=False)[0])
+        try:
+            return bool(self.caller.run_whole("requeue", (), (job_id,), again=False)[0])
+        except NotReplicated as error:
+            raise error.about([shown_id(job_id)]) from None
 
     def purge(self, state: JobState, /, *, queue: str | None = None, limit: int) -> int:
         """Removes up to `limit` jobs in a state."""

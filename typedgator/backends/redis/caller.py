@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from threading import Lock
 from typing import Final, TypeAlias, TypeVar, cast
 
+import hiredis
 import msgspec
 
 from typedgator.backends.contract import EVERY_QUEUE, WorkerId
@@ -26,6 +27,8 @@ T = TypeVar("T")
 Answer: TypeAlias = list[object]
 Steps: TypeAlias = Generator[Request, object, T]
 """Requests, each with its answer sent back: the same for a thread that blocks and for an event loop."""
+_PROMISES: Final = frozenset({"enqueue", "cancel", "requeue", "purge", "pause"})
+"""Scripts whose answer is a promise to the caller; `enqueue_plain` sees to itself."""
 _ROUNDS: Final = 100
 """So often the list of queues or workers may change under one call."""
 
@@ -66,6 +69,11 @@ class Caller:
         self._on_test_clock = not isinstance(clock, SystemClock)
         self._told_ms = -1
         self._clock_lock = Lock()
+        self.confirm: tuple[Request, bytes] | None = None
+        """Under `durability=replicated`: what is sent behind each write that ends in a promise to the caller."""
+        if link.place.replicated:
+            wait = hiredis.pack_command((b"WAIT", 1, max(1, int(link.place.replica_timeout_s * 1000))))
+            self.confirm = Request(self.script("fence"), (self.keys.named("meta"),), ()), wait
 
     def script(self, name: str) -> Script:
         """A script that asks this backend's clock."""
@@ -82,7 +90,8 @@ class Caller:
 
     def request(self, name: str, own: Sequence[bytes], args: Sequence[Word], *, again: bool = True) -> Request:
         """A script that touches the fixed keys and these."""
-        return Request(self.script(name), (*self.keys.fixed, *own), args, again)
+        confirm = self.confirm if name in _PROMISES else None
+        return Request(self.script(name), (*self.keys.fixed, *own), args, again, confirm)
 
     def run(self, name: str, own: Sequence[bytes], args: Sequence[Word]) -> object:
         """The same, at once."""

@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as Disconnected
 
 from typedgator.backends.redis.place import Place
 from typedgator.backends.redis.scripts import Script
-from typedgator.errors import BackendUnavailable
+from typedgator.errors import BackendUnavailable, NotReplicated
 
 __all__ = ["WAIT_S", "Link", "Request", "Word"]
 
@@ -36,11 +36,20 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     keys: Sequence[bytes]
     args: Sequence[Word]
     again: bool = True
+    confirm: "tuple[Request, bytes] | None" = None
+    """Asked in the same breath, on the same line: a script that writes, and a WAIT for a replica, packed."""
 
     def packed(self, *, whole: bool = False) -> bytes:
         """The command: by SHA, or with the whole script for a server that does not know it."""
         how = (b"EVAL", self.script.text) if whole else (b"EVALSHA", self.script.sha)
         return hiredis.pack_command((*how, len(self.keys), *self.keys, *self.args))
+
+    def all_packed(self, *, whole: bool = False) -> list[bytes]:
+        """The command, and what confirms it: so many answers."""
+        if self.confirm is None:
+            return [self.packed(whole=whole)]
+        fence, wait = self.confirm
+        return [self.packed(whole=whole), fence.packed(whole=whole), wait]
 
 
 class _Common(TypedDict):
@@ -86,13 +95,22 @@ class Link:
         return self._send(hiredis.pack_command(command), again=again)
 
     def run(self, request: Request) -> object:
-        """Runs a script, by its SHA if the server knows it."""
+        """Runs a script, by its SHA if the server knows it. Raises NotReplicated where that was asked for."""
         try:
-            return self._send(request.packed(), again=request.again)
+            return self._run(request, whole=False)
         except BackendUnavailable as error:
             if not isinstance(error.__cause__, NoScriptError):
                 raise
-        return self._send(request.packed(whole=True), again=request.again)
+        return self._run(request, whole=True)
+
+    def _run(self, request: Request, *, whole: bool) -> object:
+        if request.confirm is None:
+            return self._send(request.packed(whole=whole), again=request.again)
+        packed = b"".join(request.all_packed(whole=whole))
+        answer, _, replicas = cast("list[object]", self._send(packed, again=request.again, answers=3))
+        if not replicas:
+            raise NotReplicated((), str(self.place), self.place.replica_timeout_s)
+        return answer
 
     def run_packed(self, packed: bytes) -> object | None:
         """Sends an EVALSHA that is packed already, again if need be; None when the server does not know the script."""
@@ -114,7 +132,9 @@ class Link:
         packed = hiredis.pack_command((b"BLPOP", *lists, f"{limit:.3f}"))
         return self._send(packed, again=True, waiting=True, patience_s=seconds if sharp else None) is not None
 
-    def _send(self, packed: bytes, *, again: bool, waiting: bool = False, patience_s: float | None = None) -> object:
+    def _send(
+        self, packed: bytes, *, again: bool, waiting: bool = False, patience_s: float | None = None, answers: int = 1
+    ) -> object:
         while True:
             connection = self._connection(waiting=waiting)
             # Half an answer may be left on the line, also after an interrupt: nobody must read it as his own.
@@ -123,7 +143,7 @@ class Link:
                 connection.send_packed_command((packed,), check_health=False)
                 if patience_s is not None and not connection.can_read(patience_s):
                     self.ask("CLIENT", "UNBLOCK", self._mine.waiting_id)
-                answer = connection.read_response()
+                answer = connection.read_response() if answers == 1 else _read(connection, answers)
                 clean = True
                 return answer
             except (Disconnected, OSError) as error:
@@ -193,3 +213,17 @@ class Link:
 
     def _unavailable(self, error: Exception) -> BackendUnavailable:
         return BackendUnavailable(f"{self.place} did not do what it was asked: {type(error).__name__}: {error}")
+
+
+def _read(connection: Connection, answers: int) -> list[object]:
+    """So many answers; the first error among them, once all are read."""
+    read: list[object] = []
+    refused: ResponseError | None = None
+    for _ in range(answers):
+        try:
+            read.append(connection.read_response())
+        except ResponseError as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
+    return read

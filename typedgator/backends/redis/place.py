@@ -32,6 +32,9 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = 5.0
     connect_timeout_s: float = 5.0
     allow_eviction: bool = False
+    replicated: bool = False
+    """A write is answered for once a replica has it, too."""
+    replica_timeout_s: float = 1.0
 
     def __str__(self) -> str:
         """As it may be shown."""
@@ -58,6 +61,7 @@ def place_of(dsn: Dsn) -> Place:
         raise ConfigurationError(f"DSN {masked(dsn.text)!r} names no socket: unix:///run/redis.sock?db=0")
     if timeout_s <= 0 or connect_timeout_s <= 0 or db < 0:
         raise ConfigurationError(f"DSN {masked(dsn.text)!r}: timeouts are more than 0, db is 0 or more")
+    replicated = dsn.choose("durability", ("memory", "replicated")) == "replicated"
     tls = dsn.scheme == "rediss"
     place = Place(
         host=url.hostname or "localhost",
@@ -73,9 +77,26 @@ def place_of(dsn: Dsn) -> Place:
         timeout_s=timeout_s,
         connect_timeout_s=connect_timeout_s,
         allow_eviction=dsn.choose("allow_eviction", ("0", "1")) == "1",
+        replicated=replicated,
+        replica_timeout_s=_replica_timeout_s(dsn, timeout_s) if replicated else 1.0,
     )
     dsn.done()
     return place
+
+
+def _replica_timeout_s(dsn: Dsn, timeout_s: float) -> float:
+    """How long a replica may take, within what the server may take."""
+    said = dsn.take("replica_timeout", f"{min(1.0, timeout_s / 2):g}")
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = 0.0
+    if not 0.001 <= seconds < timeout_s:
+        raise ConfigurationError(
+            f"DSN {masked(dsn.text)!r}: replica_timeout={said!r} must be seconds, from 0.001 to less than "
+            f"timeout={timeout_s:g}"
+        )
+    return seconds
 
 
 def _file(dsn: Dsn, option: str) -> str | None:
