@@ -39,6 +39,7 @@ from typedgator.backends.contract import (
     Results,
     Settled,
     Upkeep,
+    Waking,
     WorkerId,
 )
 from typedgator.errors import BackendUnavailable, ConfigurationError
@@ -73,6 +74,7 @@ VERBS: Final = (
     "resume",
     "settle",
     "take",
+    "wake",
 )
 
 T = TypeVar("T")
@@ -87,19 +89,22 @@ class _Fault(Enum):
 
 
 class Complete(Backend, Results, Inspect, Operate, Holding, Notes, Protocol):
-    """A backend with every facet but `exchange` and `native_async`."""
+    """A backend with every facet but `exchange`, `wake` and `native_async`."""
 
 
 class Exchanging(Complete, Exchange, Protocol):
-    """A backend with every facet but `native_async`."""
+    """A backend with every facet but `wake` and `native_async`."""
 
 
-class Everything(Exchanging, AsyncBackend, Protocol):
+class Everything(Exchanging, Waking, AsyncBackend, Protocol):
     """A backend with every facet."""
 
 
 class FlakyBackend:
-    """Keeps every promise of `inner` but `exchange` and `native_async`, and the faults asked for. Thread-safe."""
+    """Keeps every promise of `inner` but `exchange`, `wake` and `native_async`, and the faults asked for.
+
+    Thread-safe.
+    """
 
     def __init__(self, inner: Complete) -> None:
         self.inner: Final = inner
@@ -176,8 +181,8 @@ class FlakyBackend:
 
     @property
     def can(self) -> Capabilities:
-        """What the backend inside promises, but `exchange` and `native_async`."""
-        return structs.replace(self.inner.can, exchange=False, native_async=False)
+        """What the backend inside promises, but `exchange`, `wake` and `native_async`."""
+        return structs.replace(self.inner.can, exchange=False, wake=False, native_async=False)
 
     def open(self) -> None:
         """See Backend."""
@@ -277,8 +282,8 @@ class FlakyExchange(FlakyBackend):
 
     @property
     def can(self) -> Capabilities:
-        """What the backend inside promises, but `native_async`."""
-        return structs.replace(self.inner.can, native_async=False)
+        """What the backend inside promises, but `wake` and `native_async`."""
+        return structs.replace(self.inner.can, wake=False, native_async=False)
 
     def exchange(
         self, worker: WorkerId, settlements: Sequence[Settlement], /, *, limit: int, seen: Token
@@ -288,29 +293,33 @@ class FlakyExchange(FlakyBackend):
 
 
 class FlakyOnLoops(FlakyExchange):
-    """The same for a backend that also serves callers on event loops."""
+    """The same for a backend that also wakes claims, and serves callers on event loops."""
 
     def __init__(self, inner: Everything) -> None:
         super().__init__(inner)
-        self._on_loops = inner
+        self._everything = inner
 
     @property
     def can(self) -> Capabilities:
         """What the backend inside promises."""
         return self.inner.can
 
+    def wake(self, worker: WorkerId, /) -> None:
+        """See Waking."""
+        self._do("wake", lambda: self._everything.wake(worker))
+
     async def aenqueue(self, frames: Sequence[Frame], /) -> list[Receipt]:
         """See AsyncBackend."""
-        return await self._ado("enqueue", lambda: self._on_loops.aenqueue(frames))
+        return await self._ado("enqueue", lambda: self._everything.aenqueue(frames))
 
     async def acancel(self, job_id: JobId, /) -> CancelAnswer:
         """See AsyncBackend."""
-        return await self._ado("cancel", lambda: self._on_loops.acancel(job_id))
+        return await self._ado("cancel", lambda: self._everything.acancel(job_id))
 
     async def aoutcome(self, job_id: JobId, /, *, wait_ms: int) -> JobRecord | None:
         """See AsyncBackend."""
-        return await self._ado("outcome", lambda: self._on_loops.aoutcome(job_id, wait_ms=wait_ms))
+        return await self._ado("outcome", lambda: self._everything.aoutcome(job_id, wait_ms=wait_ms))
 
     async def aclose(self) -> None:
         """See AsyncBackend."""
-        await self._ado("close", self._on_loops.aclose)
+        await self._ado("close", self._everything.aclose)

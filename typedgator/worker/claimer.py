@@ -7,10 +7,11 @@ batches and slow ones are never hoarded. A batch of settlements travels along wh
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from threading import Event, Lock, Thread
 from typing import Final
 
-from typedgator.backends.contract import Backend, Claimed, Exchange, WorkerId
+from typedgator.backends.contract import Backend, Claimed, Exchange, Waking, WorkerId
 from typedgator.errors import BackendUnavailable, WorkerLapsed
 from typedgator.threads import has_ended
 from typedgator.wire.verdict import Token
@@ -24,6 +25,8 @@ logger: Final = logging.getLogger("typedgator")
 
 WAIT_MS: Final = 500
 """How long one claim waits in the backend when there is nothing to do; also how late a stop may be noticed there."""
+WOKEN_MS: Final = 5000
+"""The same where a stop wakes the claim: each wait costs the server a command or two."""
 HOARD_SECONDS: Final = 0.05
 STALE_SECONDS: Final = 1.0
 PAUSE_SECONDS: Final = 0.01
@@ -79,6 +82,7 @@ class Claimer:
     ) -> None:
         self._backend = backend
         self._exchange = backend if isinstance(backend, Exchange) and backend.can.exchange else None
+        self._waking = backend if isinstance(backend, Waking) and backend.can.wake else None
         self._desk = desk
         self._settler = settler
         self._dispatcher = dispatcher
@@ -112,13 +116,15 @@ class Claimer:
         self._thread.start()
 
     def stop(self, wait_seconds: float | None = None) -> bool:
-        """Claims nothing more. Returns once the thread has ended, at most WAIT_MS later where the backend answers.
+        """Claims nothing more. Returns once the thread has ended: at once, or up to WAIT_MS later where the backend
+        cannot wake a claim.
 
         False: a claim still hangs after `wait_seconds`.
         """
         self.is_halted = True
         self._stopping.set()
         self._desk.room.set()
+        self._wake()
         return has_ended(self._thread, wait_seconds)
 
     @property
@@ -148,7 +154,7 @@ class Claimer:
             return True
         identity = self._identity or self._join()
         try:
-            claimed = self._claim(identity, want, 0 if self._burst else WAIT_MS)
+            claimed = self._claim(identity, want, self._wait_ms())
         except WorkerLapsed:
             if self.lapse(identity):
                 self._dispatcher.lapsed(identity)
@@ -162,6 +168,24 @@ class Claimer:
             self._desk.wake_at = max(0, len(self._desk) - 1)
             self._desk.room.wait(BURST_SECONDS)
         return True
+
+    def _wait_ms(self) -> int:
+        if self._burst:
+            return 0
+        return WAIT_MS if self._waking is None else WOKEN_MS
+
+    def _wake(self) -> None:
+        """Ends a wait in the backend, from a thread of its own: it may be the backend that hangs."""
+        if self._waking is not None and self._identity is not None and self._thread.is_alive():
+            with suppress(RuntimeError):  # the machine has no thread left: then the wait ends by itself
+                Thread(target=self._do_wake, args=(self._identity,), name="typedgator-waker", daemon=True).start()
+
+    def _do_wake(self, identity: WorkerId) -> None:
+        try:
+            if self._waking is not None:
+                self._waking.wake(identity)
+        except BackendUnavailable as error:
+            logger.debug("a claim could not be woken, and ends by itself: %s", error)
 
     def _left(self) -> int:
         """How many more may be claimed; those that never ran are not counted against `max_tasks`."""

@@ -24,7 +24,7 @@ from typedgator.backends.redis import accepting, reading
 from typedgator.backends.redis.aio import AsyncRedis
 from typedgator.backends.redis.caller import Answer, Caller
 from typedgator.backends.redis.canceling import canceling
-from typedgator.backends.redis.link import Link
+from typedgator.backends.redis.link import Link, Request
 from typedgator.backends.redis.opening import check
 from typedgator.backends.redis.place import Place
 from typedgator.backends.redis.settling import AT_ONCE, words_of
@@ -39,7 +39,7 @@ __all__ = ["RedisBackend"]
 
 logger: Final = logging.getLogger("typedgator.redis")
 
-_CAN: Final = Capabilities(durable=True, shared=True, exchange=True, native_async=True)
+_CAN: Final = Capabilities(durable=True, shared=True, exchange=True, wake=True, native_async=True)
 _LIMIT: Final = 1024
 """One claim is never larger, so that no script holds the server for long."""
 _LOOK_S: Final = 5.0
@@ -60,6 +60,7 @@ class RedisBackend:
         """The same for callers on an event loop."""
         self._serving: dict[WorkerId, tuple[str, ...]] = {}
         self._quiet: dict[WorkerId, tuple[float, bool]] = {}
+        self._woken: set[WorkerId] = set()
 
     def __repr__(self) -> str:
         return f"RedisBackend({str(self.place)!r}, namespace={self.namespace!r})"
@@ -112,11 +113,15 @@ class RedisBackend:
                     return _claimed(answer)
                 now = time.monotonic()
                 until, alone = now + int(cast(bytes, answer[1])) / 1000, bool(answer[2])
+            if worker in self._woken:
+                # Only now: the token that ended the wait may have been that of a job, and woke nobody else.
+                self._woken.discard(worker)
+                return []
             if now >= ends:
                 # Until then nothing can come that would not wake us: the next call may wait at once.
                 self._quiet[worker] = until, alone
                 return []
-            lists = [self.caller.keys.idle(worker)] if alone else self._lists(worker)
+            lists = [self.caller.keys.idle(worker), *(() if alone else self._lists(worker))]
             waited = True
             if self.link.wait(lists, min(until, ends) - now, sharp=until < ends):
                 until = 0.0
@@ -144,6 +149,7 @@ class RedisBackend:
     def _forget(self, worker: WorkerId) -> None:
         self._serving.pop(worker, None)
         self._quiet.pop(worker, None)
+        self._woken.discard(worker)
 
     def _queues(self, worker: WorkerId) -> tuple[str, ...]:
         """The queues that a worker serves, as it said when it joined. Raises WorkerLapsed."""
@@ -333,6 +339,14 @@ class RedisBackend:
     def note(self, worker: WorkerId, token: Token, progress: bytes, /) -> bool:
         """Keeps progress beside a running job."""
         return bool(self.caller.run("note", (self.caller.keys.own(worker),), (worker, token, progress)))
+
+    # Waking
+
+    def wake(self, worker: WorkerId, /) -> None:
+        """A claim of this worker that waits now answers."""
+        if worker in self._serving:
+            self._woken.add(worker)
+            self.link.run(Request(self.caller.script("tell"), (self.caller.keys.idle(worker),), ("1",)))
 
     # AsyncBackend
 

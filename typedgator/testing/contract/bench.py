@@ -24,6 +24,7 @@ from typedgator.backends.contract import (
     ReceiptStatus,
     Results,
     Settled,
+    Waking,
     WorkerId,
 )
 from typedgator.clock import Clock, SystemClock
@@ -52,6 +53,7 @@ _FACETS: Final[dict[str, type[object]]] = {
     "holding": Holding,
     "notes": Notes,
     "exchange": Exchange,
+    "wake": Waking,
     "native_async": AsyncBackend,
 }
 

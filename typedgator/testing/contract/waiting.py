@@ -10,7 +10,16 @@ from typing import TypeVar
 
 import pytest
 
-from typedgator.backends.contract import Backend, CancelAnswer, Claimed, JobRecord, ReceiptStatus, Results, Settled
+from typedgator.backends.contract import (
+    Backend,
+    CancelAnswer,
+    Claimed,
+    JobRecord,
+    ReceiptStatus,
+    Results,
+    Settled,
+    Waking,
+)
 from typedgator.testing.contract.bench import Bench, Given, Hand, job, named, numbers, requires
 from typedgator.wire.states import JobState
 from typedgator.wire.verdict import Failed, Released, RetryIn, Succeeded
@@ -59,6 +68,40 @@ class Waiting(Given):
         claimed = _while_waiting(hand, lambda: live.enqueue([job(1, delay_ms=80)]))
 
         assert numbers(claimed) == [1]
+
+    @requires("wake")
+    def test_a_waiting_claim_ends_when_its_worker_is_woken(self, live: Backend) -> None:
+        """`wake` ends the wait of this worker, and of no other; the next claim waits again."""
+        assert isinstance(live, Waking)
+        hand, other = Hand(live, ["all"], 60_000), Hand(live, ["all"], 60_000)
+        with ThreadPoolExecutor(2) as pool:
+            waiting, others = pool.submit(hand.claim, wait_ms=60_000), pool.submit(other.claim, wait_ms=60_000)
+            _let_others_wait(live)
+            live.wake(hand.id)
+            assert waiting.result(SOON_S) == []
+            again = pool.submit(hand.claim, wait_ms=60_000)
+            _let_others_wait(live)
+            assert not again.done()
+            assert not others.done()
+            live.enqueue([job(1), job(2)])
+            live.wake(hand.id)
+            live.wake(other.id)
+            found = [*again.result(SOON_S), *others.result(SOON_S)]
+
+        found += [*hand.claim(), *other.claim()]
+        assert sorted(numbers(found)) == [1, 2]
+
+    @requires("wake")
+    def test_a_wake_may_come_before_the_wait(self, live: Backend) -> None:
+        """A claim that would wait does not, once; a worker that left or never was is nobody's business."""
+        assert isinstance(live, Waking)
+        hand, gone = Hand(live, ["all"], 60_000), Hand(live, ["all"], 60_000)
+        live.wake(hand.id)
+        gone.leave()
+        live.wake(gone.id)
+
+        assert _within(lambda: hand.claim(wait_ms=60_000)) == []
+        assert _within(lambda: hand.claim(wait_ms=30)) == []
 
     @pytest.mark.parametrize("verdict", [Released(), RetryIn(0)], ids=["released", "retried"])
     def test_a_waiting_claim_is_woken_by_what_comes_back(self, live: Backend, verdict: Released | RetryIn) -> None:
