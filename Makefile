@@ -8,7 +8,7 @@ TYPED := typedgator $(wildcard tests/typing)
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test oldest check format types bench redis-server clean
+.PHONY: help venv demo test oldest check format types bench chaos redis-server clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -62,6 +62,9 @@ format: $(STAMP) ## Format the code and fix what the linter can fix
 
 bench: $(STAMP) ## Measure, beside a peer
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: $(STAMP) redis-server ## Play the long campaigns: 100,000 jobs, 500 faults
+	@$(BIN)/python -m tests.integration.chaos --long $(ARGS)
 
 redis-server: ## Make sure that a redis-server can be started
 	@command -v redis-server >/dev/null 2>&1 || { \
