@@ -34,6 +34,7 @@ from typedgator.policy.options import TaskOptions
 from typedgator.policy.retry import RetryPolicy
 from typedgator.queues import Queue
 from typedgator.task import AsyncTask, SyncTask, Task
+from typedgator.upgrades import Call
 from typedgator.wire.states import JobState
 from typedgator.worker import Worker, WorkerReport
 
@@ -45,6 +46,7 @@ __all__ = [
     "BackendUnavailable",
     "Batch",
     "BatchIncomplete",
+    "Call",
     "Cancel",
     "Clock",
     "ConfigurationError",

@@ -14,6 +14,7 @@ __all__ = [
     "JobHeld",
     "JobRetrying",
     "JobStarted",
+    "JobsHeld",
     "LeaseLost",
     "WorkerStarted",
     "WorkerStopped",
@@ -68,6 +69,18 @@ class JobHeld(msgspec.Struct, frozen=True):
     reason: str
 
 
+class JobsHeld(msgspec.Struct, frozen=True):
+    """An alarm: this worker holds `jobs` more jobs of a task, with arguments of this fingerprint, and cannot run them.
+
+    Told for the first one, then at most once a minute; `reason` is the last one's.
+    """
+
+    task: str
+    schema: str
+    jobs: int
+    reason: str
+
+
 class LeaseLost(msgspec.Struct, frozen=True):
     """An attempt ended, but its lease was no longer ours: nothing was written, the job runs elsewhere."""
 
@@ -91,7 +104,7 @@ class WorkerStopped(msgspec.Struct, frozen=True):
 
 
 Event: TypeAlias = (
-    JobEnqueued | JobStarted | JobEnded | JobRetrying | JobHeld | LeaseLost | WorkerStarted | WorkerStopped
+    JobEnqueued | JobStarted | JobEnded | JobRetrying | JobHeld | JobsHeld | LeaseLost | WorkerStarted | WorkerStopped
 )
 
 E = TypeVar("E", bound=msgspec.Struct)

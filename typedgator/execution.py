@@ -1,6 +1,7 @@
 """One attempt, from a claimed frame to a settlement: opened, called, closed. Nothing here waits, stores or retries.
 
-open_attempt   frame -> envelope -> task -> arguments; or at once a settlement: held, or failed with its reason
+open_attempt   frame -> envelope -> task -> arguments, upgraded if they are an older release's; or at once a settlement:
+               held, or failed or canceled with its reason
 call / acall   the only `try` around user code; whatever it does becomes an Ending
 close_attempt  Ending -> Verdict by the job's own policy; a result that cannot be stored is a failure, not a re-run
 
@@ -18,7 +19,7 @@ import msgspec
 
 from typedgator.backends.contract import Claimed
 from typedgator.context import CurrentJob, running
-from typedgator.errors import PayloadMismatch, TimeLimitExceeded
+from typedgator.errors import NotRegistered, PayloadMismatch, TimeLimitExceeded
 from typedgator.job import Job
 from typedgator.middleware import Middleware
 from typedgator.policy.control import Cancel, Snooze
@@ -26,10 +27,12 @@ from typedgator.policy.retry import class_name, retry_delay_ms
 from typedgator.producer import TaskSpec
 from typedgator.registry import AnyTask, Registry
 from typedgator.task import AsyncTask
+from typedgator.upgrades import Call, Upgrade
 from typedgator.wire.envelope import Envelope, JobPolicy, decode_envelope
 from typedgator.wire.frame import FrameHead, open_frame
 from typedgator.wire.outcome import MAX_TRACEBACK_BYTES, ErrorRecord, Outcome, encode_outcome
 from typedgator.wire.verdict import (
+    HELD_MS,
     KEPT_ID_MS,
     KEPT_RESULT_MS,
     Canceled,
@@ -55,12 +58,15 @@ __all__ = [
     "call",
     "close_attempt",
     "open_attempt",
+    "stored_task",
     "unwritable",
 ]
 
 logger: Final = logging.getLogger("typedgator")
 
 _TEXT_LIMIT: Final = MAX_TRACEBACK_BYTES
+MAX_REASON: Final = 500
+"""So many characters of why a job is held are kept."""
 _FRAMES: Final = 40
 """The last frames of a traceback, more than fit into its bytes: a RecursionError has a thousand."""
 
@@ -120,17 +126,42 @@ Ending: TypeAlias = Returned | Raised | Stopped
 
 
 def open_attempt(
-    claimed: Claimed, registry: Registry, note: Callable[[int, bytes], bool] | None = None
+    claimed: Claimed,
+    registry: Registry,
+    note: Callable[[int, bytes], bool] | None = None,
+    *,
+    hold_ms: int = HELD_MS,
 ) -> Attempt | Settlement:
-    """Makes a claimed frame callable, or settles it at once: nothing that a job's bytes say can hurt the worker."""
+    """Makes a claimed frame callable, or settles it at once: nothing that a job's bytes say can hurt the worker.
+
+    A job that this worker cannot run is held for `hold_ms` at most.
+    """
     task = ""
     try:
         head = open_frame(claimed.frame)
         envelope = decode_envelope(head.envelope)
         task = envelope.task
-        return _opened(claimed, head, envelope, registry, note)
+        opened = _opened(claimed, head, envelope, registry, note)
     except Exception as error:  # PayloadMismatch; and whatever a user's validator raises in there
         return Settlement(claimed.job_id, claimed.token, Failed(_error_outcome(claimed, task, error)))
+    if isinstance(opened, _Misfit):
+        held = Held(_storable(opened.reason)[:MAX_REASON], envelope.task, envelope.schema, hold_ms)
+        return Settlement(claimed.job_id, claimed.token, held)
+    return opened
+
+
+def stored_task(claimed: Claimed) -> str:
+    """The name that a frame says its task has; "" when it cannot be read."""
+    try:
+        return decode_envelope(open_frame(claimed.frame).envelope).task
+    except PayloadMismatch:
+        return ""
+
+
+class _Misfit(msgspec.Struct, frozen=True, gc=False):
+    """Why this worker cannot run a job that another one may be able to run."""
+
+    reason: str
 
 
 def _opened(
@@ -139,20 +170,29 @@ def _opened(
     envelope: Envelope,
     registry: Registry,
     note: Callable[[int, bytes], bool] | None,
-) -> Attempt | Settlement:
+) -> Attempt | Settlement | _Misfit:
     task = registry.find(envelope.task)
     if task is None:
-        return _hold(claimed, envelope, f"task {envelope.task} is not known to the worker that took it")
+        return _without_task(claimed, envelope.task, registry)
     schema = task.spec.arguments
+    if envelope.schema != schema.fingerprint and (upgrade := task.upgrades.get(envelope.schema)) is not None:
+        upgraded = _upgraded(claimed, envelope, task, upgrade)
+        if not isinstance(upgraded, Envelope):
+            return upgraded
+        present = upgraded
+    elif envelope.task != task.name:
+        present = msgspec.structs.replace(envelope, task=task.name)
+    else:
+        present = envelope
     try:
-        args, kwargs = schema.decode(bytes(envelope.args), fingerprint=envelope.schema)
+        args, kwargs = schema.decode(bytes(present.args), fingerprint=present.schema)
     except PayloadMismatch as error:
         if envelope.schema == schema.fingerprint:
             raise
-        return _hold(claimed, envelope, str(error))
+        return _Misfit(str(error))
     job = CurrentJob(
         claimed.job_id,
-        task=envelope.task,
+        task=task.name,
         queue=head.queue,
         attempt=claimed.attempt,
         token=claimed.token,
@@ -160,7 +200,43 @@ def _opened(
         enqueued_at_ms=envelope.enqueued_at,
         note=note,
     )
-    return Attempt(claimed, envelope, task, args, kwargs, job)
+    return Attempt(claimed, present, task, args, kwargs, job)
+
+
+def _without_task(claimed: Claimed, name: str, registry: Registry) -> Settlement | _Misfit:
+    """What becomes of a job whose task is not here: its release is to come, or to come back; or its task is over."""
+    then = registry.retired.get(name)
+    if then is None:
+        return _Misfit(f"task {name} is not known to the worker that took it")
+    if then == "cancel":
+        return Settlement(claimed.job_id, claimed.token, Canceled("retired"))
+    error = NotRegistered(f"task {name} is retired: its jobs are not run any more")
+    return Settlement(claimed.job_id, claimed.token, Failed(_error_outcome(claimed, name, error)))
+
+
+def _upgraded(claimed: Claimed, envelope: Envelope, task: AnyTask, upgrade: Upgrade) -> Envelope | Settlement | _Misfit:
+    """The envelope as this release would have written it, by the user's function."""
+    made_by = f"{task.name}: its upgrade from {upgrade.arguments.shown}"
+    try:
+        made = upgrade.carry(bytes(envelope.args))
+    except KeyboardInterrupt:
+        raise  # meant for whoever runs a job in their own thread, not for the job
+    except Cancel as signal:
+        return Settlement(claimed.job_id, claimed.token, Canceled(_storable(signal.reason)))
+    except BaseException as error:  # as in call
+        told = class_name(type(error)).removeprefix("builtins.")
+        if upgrade.arguments.may_be_shown and task.spec.arguments.may_be_shown:
+            told += f": {_text_of(error)}"
+        return _Misfit(f"{made_by} raised {told}")
+    what, must = type(made).__name__, f"and must return a call of {task.name}"
+    if not isinstance(made, Call):
+        return _Misfit(f"{made_by} returned {what}, {must}")
+    present = cast("Call[object]", made)
+    if present.task != task.name:
+        return _Misfit(f"{made_by} returned a call of {present.task}, {must}")
+    return msgspec.structs.replace(
+        envelope, task=task.name, schema=present.arguments.fingerprint, args=msgspec.Raw(present.payload)
+    )
 
 
 def call(attempt: Attempt, middleware: tuple[Middleware, ...] = ()) -> Ending:
@@ -328,10 +404,6 @@ def _storable(text: str, *, keep_end: bool = False) -> str:
     if len(raw) > _TEXT_LIMIT:
         raw = raw[-_TEXT_LIMIT:] if keep_end else raw[:_TEXT_LIMIT]
     return raw.decode("utf-8", "ignore")
-
-
-def _hold(claimed: Claimed, envelope: Envelope, reason: str) -> Settlement:
-    return Settlement(claimed.job_id, claimed.token, Held(reason[:500], envelope.task, envelope.schema))
 
 
 def _coroutine(attempt: Attempt) -> Coroutine[object, None, object]:

@@ -20,16 +20,18 @@ from typedgator.inline import Inline
 from typedgator.job import Job
 from typedgator.middleware import Middleware
 from typedgator.options import Batch, Options, known
+from typedgator.policy.durations import MAX_DELAY_MS, to_ms
 from typedgator.policy.options import DEFAULT_QUEUE, Duration, TaskOptions, checked_queue
 from typedgator.policy.retry import RetryPolicy
 from typedgator.producer import TIME_LIMIT_NEEDS_ASYNC, Producer, TaskSpec
 from typedgator.queues import Queue, inspecting
 from typedgator.refusals import or_noted, stand_in, stands
-from typedgator.registry import AnyTask, Hook, Registry, task_name
+from typedgator.registry import AnyTask, Hook, Registry, Retirement, checked_aliases, checked_name, task_name
 from typedgator.task import AsyncFunction, AsyncTask, Hooked, SyncFunction, SyncTask, Task
 from typedgator.wire.guard import LARGEST_PAYLOAD_BYTES
 from typedgator.wire.ids import parse_id
 from typedgator.wire.schema import ArgumentSchema, ResultSchema
+from typedgator.wire.verdict import HELD_MS
 
 __all__ = ["Gator", "Registrar"]
 
@@ -49,6 +51,7 @@ Parents = Job[object] | str | Sequence[Job[object] | str]
 
 Durability = Literal["memory", "replicated", "process", "power"]
 """What must be true before a call returns; each backend knows some of these."""
+
 
 class Registrar(Generic[H_contra]):
     """What `@gator.register(…)` gives: makes a task of the function that it is called with.
@@ -77,6 +80,7 @@ class Gator:
     `backend` replaces all of these. The other keywords are defaults for every task; see `options`. `is_async=False`, or
     TYPEDGATOR_ASYNC=false, runs every job where it is enqueued. `max_items` bounds collections among arguments,
     `max_payload` all arguments together, in bytes. `show_values=False` keeps argument values out of error messages.
+    `hold_for` is how long a job that a worker cannot run waits for one that can, before it fails.
     Nothing is connected until it is needed. Raises ConfigurationError for whatever cannot mean anything.
     """
 
@@ -102,6 +106,7 @@ class Gator:
         max_items: int = 100,
         max_payload: int = 16_384,
         show_values: bool = True,
+        hold_for: Duration = timedelta(milliseconds=HELD_MS),
         middleware: Sequence[Middleware] = (),
         clock: Clock | None = None,
     ) -> None:
@@ -122,6 +127,8 @@ class Gator:
         self._max_items = max_items
         self._max_payload = max_payload
         self._show_values = show_values
+        self.hold_ms: Final = to_ms(hold_for, "hold_for", least=1000, most=MAX_DELAY_MS)
+        """How long a job that a worker cannot run is held."""
         self.defaults: Final = TaskOptions(
             queue=queue,
             retries=retries,
@@ -135,7 +142,7 @@ class Gator:
             keep_result=keep_result,
             headers=headers,
         )
-        self._inline = Inline(self.backend, self.registry, self.clock, self.middleware)
+        self._inline = Inline(self.backend, self.registry, self.clock, self.middleware, hold_ms=self.hold_ms)
         self._producer = Producer(
             self.backend,
             defaults=self.defaults,
@@ -157,6 +164,7 @@ class Gator:
         /,
         *,
         name: str | None = None,
+        aliases: tuple[str, ...] | list[str] = (),
         queue: str | UnsetType = UNSET,
         retries: int | RetryPolicy | UnsetType = UNSET,
         backoff: Duration | UnsetType = UNSET,
@@ -177,6 +185,7 @@ class Gator:
         /,
         *,
         name: str | None = None,
+        aliases: tuple[str, ...] | list[str] = (),
         queue: str | UnsetType = UNSET,
         retries: int | RetryPolicy | UnsetType = UNSET,
         backoff: Duration | UnsetType = UNSET,
@@ -194,9 +203,10 @@ class Gator:
         """Makes a task of a function: `@gator.register`, or `@gator.register(queue="images", retries=3)`.
 
         The argument schema is derived from the signature. `name` replaces `module.qualname`; it is stored with every
-        job. A hook given here is registered with the task. `time_limit` needs an `async def`: a thread cannot be
-        stopped. The other options are those of `options`. Raises UnsupportedSignature or RegistrationError at the
-        `def`, naming the parameter and the way out.
+        job. `aliases` are names that the task had before: jobs stored under them are its own. A hook given here is
+        registered with the task. `time_limit` needs an `async def`: a thread cannot be stopped. The other options are
+        those of `options`. Raises UnsupportedSignature or RegistrationError at the `def`, naming the parameter and the
+        way out.
         """
         said = or_noted(
             lambda: TaskOptions(
@@ -218,7 +228,7 @@ class Gator:
         )
 
         def add(found: Callable[..., object]) -> AnyTask:
-            return self._add(found, name, said)
+            return self._add(found, name, said, aliases)
 
         return Registrar[object](add) if fn is None else add(fn)
 
@@ -227,16 +237,25 @@ class Gator:
         or_noted(lambda: self.registry.add_hook(fn), "")
         return fn
 
-    def _add(self, fn: Callable[..., object], name: str | None, said: TaskOptions) -> AnyTask:
+    def retired(self, name: str, /, *, then: Retirement = "fail") -> None:
+        """Says that a task of this name was removed: its jobs are not held for another release, but end unrun.
+
+        `then="fail"`: each is kept as a dead letter with that reason, and can be requeued after a rollback.
+        `then="cancel"`: canceled with reason `retired`, and soon forgotten. Raises RegistrationError when a task has
+        the name.
+        """
+        or_noted(lambda: self.registry.retire(checked_name(name), then), None)
+
+    def _add(self, fn: Callable[..., object], name: str | None, said: TaskOptions, aliases: object) -> AnyTask:
         try:
-            return self._registered(fn, name, said)
+            return self._registered(fn, name, said, aliases)
         except RegistrationError as refusal:
             if isinstance(fn, Hooked):
                 return stands(refusal, cast("AnyTask", fn))
             spec = stand_in(refusal, fn, name, said)
             return (AsyncTask if spec.is_coroutine else SyncTask)(spec, fn, self._producer)
 
-    def _registered(self, fn: Callable[..., object], name: str | None, said: TaskOptions) -> AnyTask:
+    def _registered(self, fn: Callable[..., object], name: str | None, said: TaskOptions, aliases: object) -> AnyTask:
         if isinstance(fn, Hooked):
             raise RegistrationError(f"{fn!r} is a task already: register the plain function")
         task = task_name(fn, name)
@@ -254,6 +273,7 @@ class Gator:
             ResultSchema.of(fn, task=task),
             said,
             is_coroutine=is_coroutine,
+            aliases=checked_aliases(task, aliases),
         )
         if not is_coroutine and said.time_limit not in (UNSET, None):
             raise RegistrationError(TIME_LIMIT_NEEDS_ASYNC.format(task))

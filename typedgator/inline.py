@@ -50,11 +50,14 @@ RETRY_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 class Inline:
     """Runs jobs here and now, by the same steps as a worker."""
 
-    def __init__(self, backend: Backend, registry: Registry, clock: Clock, middleware: Sequence[Middleware]) -> None:
+    def __init__(
+        self, backend: Backend, registry: Registry, clock: Clock, middleware: Sequence[Middleware], *, hold_ms: int
+    ) -> None:
         self._backend = backend
         self._registry = registry
         self._clock = clock
         self._middleware = tuple(middleware)
+        self._hold_ms = hold_ms
 
     def run(self, prepared: Prepared) -> JobRecord:
         """Runs a prepared call to its final state, retrying at once. Nothing is stored."""
@@ -118,7 +121,7 @@ class Inline:
         def note(token: int, progress: bytes) -> bool:
             return isinstance(backend, Notes) and backend.can.notes and backend.note(worker, token, progress)
 
-        opened = open_attempt(claimed, self._registry, note)
+        opened = open_attempt(claimed, self._registry, note, hold_ms=self._hold_ms)
         if isinstance(opened, Settlement):
             _repeated(lambda: backend.settle(worker, [opened]))
             return

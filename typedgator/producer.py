@@ -44,9 +44,11 @@ TIME_LIMIT_NEEDS_ASYNC: Final = (
 
 
 class TaskSpec:
-    """What a task is, apart from its function: its name, its two schemas, and the options it was registered with."""
+    """What a task is, apart from its function: its name and earlier names, its two schemas, and the options it was
+    registered with.
+    """
 
-    __slots__ = ("arguments", "is_coroutine", "name", "options", "results", "returns_nothing")
+    __slots__ = ("aliases", "arguments", "is_coroutine", "name", "options", "results", "returns_nothing")
 
     def __init__(
         self,
@@ -56,8 +58,10 @@ class TaskSpec:
         options: TaskOptions,
         *,
         is_coroutine: bool,
+        aliases: tuple[str, ...] = (),
     ) -> None:
         self.name: Final = name
+        self.aliases: Final = aliases
         self.arguments: Final = arguments
         self.results: Final = results
         self.options: Final = options
@@ -355,7 +359,7 @@ def _check_namesake(prepared: Prepared, record: JobRecord | None) -> None:
         holder = decode_envelope(open_frame(record.frame).envelope).task
     except PayloadMismatch:  # of another release: nothing is known against it
         return
-    if holder != prepared.envelope.task:
+    if holder not in (prepared.envelope.task, *prepared.spec.aliases):
         raise _taken(prepared.frame.job_id, holder, prepared.envelope.task)
 
 

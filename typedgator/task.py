@@ -1,16 +1,19 @@
 """Task: a registered function. Still callable as the plain function it was; `.task(…)` queues a call of it."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import update_wrapper
 from typing import Final, Generic, Never, ParamSpec, Protocol, TypeVar, cast, overload
 
 from typedgator.job import Job
 from typedgator.policy.options import TaskOptions
 from typedgator.producer import Producer, TaskSpec
+from typedgator.refusals import or_noted
+from typedgator.upgrades import Call, Upgrade, Upgrades
 
 __all__ = ["AsyncFunction", "AsyncTask", "Hooked", "SyncFunction", "SyncTask", "Task"]
 
 P = ParamSpec("P")
+Old = ParamSpec("Old")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 H_co = TypeVar("H_co", covariant=True)
@@ -56,6 +59,11 @@ class Hooked(Generic[P, R_co, H_co]):
         return self.spec.name
 
     @property
+    def aliases(self) -> tuple[str, ...]:
+        """Names that it had in earlier releases: jobs stored under them are its own."""
+        return self.spec.aliases
+
+    @property
     def options(self) -> TaskOptions:
         """What the task was registered with."""
         return self.spec.options
@@ -79,7 +87,13 @@ class Task(Hooked[P, R, R]):
 
     def __init__(self, spec: TaskSpec, fn: Callable[..., object], producer: Producer) -> None:
         super().__init__(spec, fn, producer)
+        self._upgrades: Final = Upgrades(spec.arguments)
         update_wrapper(cast("Callable[..., object]", self), fn)
+
+    @property
+    def upgrades(self) -> Mapping[str, Upgrade]:
+        """What `upgrade` was told, by the fingerprint of the older arguments."""
+        return self._upgrades
 
     def __reduce__(self) -> str:
         """By its global name, as a function is: process pools find the task where they import its module."""
@@ -92,6 +106,25 @@ class Task(Hooked[P, R, R]):
     async def atask(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`task`, from async code."""
         return cast("Job[R]", await self.producer.asend(self.spec, None, args, kwargs))
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """A call, checked like one that is queued, and not queued: for an upgrade to return.
+
+        Raises InvalidArguments.
+        """
+        arguments = self.spec.arguments
+        return Call(self.name, arguments, arguments.encode(args, kwargs))
+
+    def upgrade(self, fn: Callable[Old, Call[R]], /) -> Callable[Old, Call[R]]:
+        """Carries stored jobs over that an older release enqueued: `@send_mail.upgrade`. Gives the function back.
+
+        Its parameters are the older release's, word for word; it returns what this release calls instead, as
+        `send_mail.call(…)`. It serves jobs whose arguments have exactly that fingerprint, and runs before the attempt
+        starts. When it raises `Cancel`, the job is canceled; any other error, or arguments that the task would refuse,
+        hold the job and spend no attempt. Raises RegistrationError for what cannot be an upgrade.
+        """
+        or_noted(lambda: self._upgrades.add(fn), None)
+        return fn
 
 
 class SyncTask(Task[P, R]):

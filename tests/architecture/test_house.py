@@ -27,10 +27,11 @@ FLOORS = (
     {"gator"},
     {"inline"},
     {"execution", "leases"},
-    {"registry", "refusals", "options", "workflow"},
+    {"registry", "options", "workflow"},
     {"task"},
+    {"refusals"},
     {"producer"},
-    {"job", "queues"},
+    {"job", "queues", "upgrades"},
     {"backends", "policy", "events", "middleware", "context"},
     {"wire"},
     {"errors", "clock", "threads"},
@@ -38,7 +39,9 @@ FLOORS = (
 )
 
 # The only modules that those outside of backends/ may name; `connect` loads the others when their scheme is used.
-BACKENDS_IN_SIGHT = {"typedgator.backends.contract", "typedgator.backends.connect"}
+BACKENDS_IN_SIGHT = {
+    *("typedgator.backends.contract", "typedgator.backends.connect", "typedgator.backends.checkup"),
+}
 
 # A library and the one part of the house that may import it.
 OWNERS = {
@@ -67,6 +70,7 @@ CATCHES_EVERYTHING: dict[str, str] = {
     "typedgator.events:Events.tell": "a listener can never hurt who tells",
     "typedgator.execution:_call_hook": "a hook can never hurt a job",
     "typedgator.execution:_text_of": "a user's __str__",
+    "typedgator.execution:_upgraded": "the user's upgrade",
     "typedgator.execution:acall": "the user's call",
     "typedgator.execution:call": "the user's call",
     "typedgator.execution:close_attempt": "a user's exception may be anything; unsettled, the job would be stuck",

@@ -6,7 +6,7 @@ the checkers, and a copy without its ignores, so that the table of who catches w
 `delay_until`, is refused at the `options()` line, and by no checker.
 """
 
-from typedgator import Gator, Job, Task
+from typedgator import Call, Gator, Job, Task
 
 gator = Gator("locmem://")
 
@@ -125,6 +125,55 @@ with gator.batch() as batch:
     batch.task(add, 1, "2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # E24 wrong type in a batch
 gator.task_many(send_mail, [1, 2])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]  # E25 calls that are no tuples
 gator.task_many(plain, [(1,)])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # E25b not registered
+
+
+# changing a task
+@send_mail.upgrade
+def wrong_type(user: str, subject: str) -> Call[str]:
+    return send_mail.call(user, subject)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # E26 an upgrade that calls with a wrong type
+
+
+@send_mail.upgrade
+def too_few(user_id: int) -> Call[str]:
+    return send_mail.call(user_id)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue, reportUnknownVariableType]  # E26b ... with an argument missing
+
+
+@send_mail.upgrade
+def misnamed(user_id: int, subject: str, prio: bool) -> Call[str]:
+    return send_mail.call(user_id, subject, urgnt=prio)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue, reportUnknownVariableType]  # E26c ... with a misspelt keyword
+
+
+@send_mail.upgrade
+def other_task(user_id: int) -> Call[str]:
+    return add.call(user_id, 1)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  # E26d ... that returns a call of another task
+
+
+@send_mail.upgrade  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # E26e ... that is declared to call another task
+def other_call(user_id: int) -> Call[int]:
+    return add.call(user_id, 1)
+
+
+@send_mail.upgrade  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # E26f ... that returns arguments, and no call
+def no_call(user_id: int) -> tuple[int, str]:
+    return user_id, "subject"
+
+
+@send_mail.upgrade  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # E26g ... that is an async def
+async def later(user_id: int) -> Call[str]:
+    return send_mail.call(user_id, "subject")
+
+
+@send_mail.upgrade
+def queues(user_id: int) -> Call[str]:
+    return send_mail.task(user_id, "subject")  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  # E26h ... that queues a second job
+
+
+gator.retired("app.gone", then="drop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # E27 a way to retire that there is not
+
+
+@gator.register(aliases="app.old")  # type: ignore[call-overload, untyped-decorator]  # pyright: ignore[reportArgumentType]  # E28 a name where a tuple of names is due
+def renamed() -> None: ...
+
 
 # what is right, and must not be reported: the canary
 of_str.task(send_mail, 1, "hi")

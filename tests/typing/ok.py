@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import partial
-from typing import Literal, NamedTuple, TypedDict, assert_type
+from typing import Literal, NamedTuple, NoReturn, TypedDict, assert_type
 from uuid import UUID
 
 from typedgator import (
     AsyncTask,
     Batch,
+    Call,
+    Cancel,
     CurrentJob,
     Gator,
     Job,
@@ -149,6 +151,40 @@ def who() -> str:
 def joined(first: str, second: str) -> str:
     return first + second
 
+
+# ---- what a task was in earlier releases
+
+
+@send_mail.upgrade
+def send_mail_v1(user_id: int, template: str) -> Call[str]:
+    return send_mail.call(user_id, subject=template, urgent=True)
+
+
+@send_mail.upgrade
+def send_mail_v0(address: str) -> NoReturn:
+    raise Cancel(f"nobody is known at {address}")
+
+
+@fetch.upgrade
+def fetch_v1(page: str) -> Call[str]:
+    return fetch.call(int(page))
+
+
+@clean.upgrade
+def clean_v1(folder: str) -> Call[None]:
+    return clean.call()
+
+
+@gator.register(name="moved", aliases=("here.before", "there.before"))
+def moved(a: int) -> int:
+    return a
+
+
+gator.retired("app.gone")
+gator.retired("app.gone.too", then="cancel")
+
+assert_type(send_mail_v1(1, "x"), Call[str])
+assert_type(moved.aliases, tuple[str, ...])
 
 # ---- what registering gives: the parameters by name, and the result as it is, whatever the hooks take
 

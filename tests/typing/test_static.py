@@ -179,6 +179,15 @@ def test_the_marks_are_all_the_kinds_there_are() -> None:
     assert {f"E{number:02}" for number in range(1, 24)} - kinds == {"E12"}
 
 
+@pytest.mark.parametrize("checker", ASK)
+def test_every_checker_sees_an_upgrade_that_calls_wrongly(told: Say, checker: str) -> None:
+    """What a job of yesterday becomes is checked like a call of today, by all four."""
+    found = lines(told(checker, "bare.py"))
+    upgrades = {number: mark for number, mark in MARKS.items() if mark[0].startswith("E26")}
+    assert len(upgrades) == 8
+    assert [mark for number, mark in upgrades.items() if number not in found] == []
+
+
 def test_who_catches_what(told: Say, capsys: pytest.CaptureFixture[str]) -> None:
     """The table of the documentation, measured. Only mypy and pyright have to catch all; `pytest -s` shows it."""
     found = {checker: lines(told(checker, "bare.py")) for checker in ASK}

@@ -66,8 +66,8 @@ class ArgumentSchema:
         self.shown = shown_signature(name, signature, dict(hints))
         self.max_items = max_items
         self.max_payload = max_payload
+        self.show_values = show_values
         self._name = name
-        self._show_values = show_values
         self._binder = Binder(signature)
         self._bind = self._binder.bind
         self._split = self._binder.split
@@ -158,7 +158,7 @@ class ArgumentSchema:
         return fn(*decoded[0], **decoded[1])
 
     def _shows(self, name: str) -> bool:
-        return self._show_values and name not in self._secret
+        return self.show_values and name not in self._secret
 
     def _search(self, payload: bytes) -> None:
         try:
@@ -208,9 +208,14 @@ class ArgumentSchema:
             ]
         return []
 
+    @property
+    def may_be_shown(self) -> bool:
+        """Whether a message may have the values of arguments in it."""
+        return self.show_values and not self._secret
+
     def _told(self, error: Exception) -> str:
-        hide = self._secret or not self._show_values
-        return type(error).__name__ if hide else f"{type(error).__name__}: {shown_error(error)}"
+        name = type(error).__name__
+        return f"{name}: {shown_error(error)}" if self.may_be_shown else name
 
     def _weigh(self, payload: bytes, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         size = len(payload)
@@ -230,8 +235,13 @@ class ArgumentSchema:
     def _invalid(
         self, args: tuple[object, ...], kwargs: Mapping[str, object], problems: list[str], *, signature: bool
     ) -> InvalidArguments:
-        call = f"{self._name}({self._said(args, kwargs)})"
-        return InvalidArguments(self.task, call, problems, signature=self.shown if signature else "")
+        return InvalidArguments(
+            self.task, self.spoken(args, kwargs), problems, signature=self.shown if signature else ""
+        )
+
+    def spoken(self, args: tuple[object, ...], kwargs: Mapping[str, object], /) -> str:
+        """A call as people read it, secrets hidden and long values shortened."""
+        return f"{self._name}({self._said(args, kwargs)})"
 
     def _said(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> str:
         """The arguments as the caller gave them, shortened, under their names."""

@@ -10,6 +10,7 @@ import msgspec
 from typedgator.wire.ids import JobId
 
 __all__ = [
+    "HELD_MS",
     "KEPT_FAILURE_MS",
     "KEPT_ID_MS",
     "KEPT_RESULT_MS",
@@ -32,6 +33,8 @@ KEPT_ID_MS: Final = 60_000
 """A finished job's id is known at least this long."""
 KEPT_RESULT_MS: Final = 600_000
 """Results and errors are kept this long unless said otherwise."""
+HELD_MS: Final = 24 * 3_600_000
+"""A job is held this long unless said otherwise."""
 KEPT_FAILURE_MS: Final = 7 * 24 * 3_600_000
 """Dead letters are kept this long, and at most 10,000 of them."""
 
@@ -97,7 +100,7 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     reason: str
     task: str
     schema: str
-    bound_ms: int = 24 * 3_600_000
+    bound_ms: int = HELD_MS
 
 
 Verdict: TypeAlias = Succeeded | Failed | RetryIn | Snoozed | Released | Canceled | Held

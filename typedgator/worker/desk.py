@@ -40,8 +40,8 @@ class Holding:
 class Finished(msgspec.Struct, frozen=True, gc=False):
     """A settlement on its way to the backend.
 
-    `ending` is None when nothing ran to its end; `holding` too when the attempt could not even be opened. `is_second`:
-    what it first ended as could not be written.
+    `ending` is None when nothing ran to its end; `holding` too when the attempt could not even be opened, and then
+    `task` is what its envelope says. `is_second`: what it first ended as could not be written.
     """
 
     identity: WorkerId
@@ -49,6 +49,7 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
     holding: Holding | None = None
     ending: Ending | None = None
     is_second: bool = False
+    task: str = ""
 
 
 class WorkerReport(msgspec.Struct):

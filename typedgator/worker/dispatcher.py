@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from typedgator.backends.contract import Beat, Claimed, Notes, WorkerId
-from typedgator.execution import Ending, close_attempt, open_attempt
+from typedgator.execution import Ending, close_attempt, open_attempt, stored_task
 from typedgator.middleware import Middleware
 from typedgator.registry import Registry
 from typedgator.wire.ids import shown_id
 from typedgator.wire.verdict import Canceled, Held, Released, RetryIn, Settlement, Snoozed, Verdict
 from typedgator.worker.desk import Desk, Finished, Holding
 from typedgator.worker.executors import Errand, LoopExecutor, ThreadExecutor
+from typedgator.worker.misfits import Misfits
 from typedgator.worker.settler import Settler
 from typedgator.worker.teller import Teller
 
@@ -38,16 +39,18 @@ class Dispatcher:
         *,
         threads: int,
         coroutines: int,
+        hold_ms: int,
     ) -> None:
         self._desk = desk
         self._settler = settler
         self._teller = teller
         self._registry = registry
         self._notes = notes
+        self._hold_ms = hold_ms
         self.threads: Final = ThreadExecutor(threads, self, middleware)
         self.loop: Final = LoopExecutor(coroutines, self, middleware)
         self._only_async = len(registry) > 0 and all(task.spec.is_coroutine for task in registry)
-        self.unfit: Final[set[tuple[str, str]]] = set()
+        self.misfits: Final = Misfits()
         """Tasks that are known here, with the fingerprints of arguments that could not be read."""
 
     # ---- for the claimer
@@ -65,9 +68,9 @@ class Dispatcher:
         sync: list[Holding | Errand] = []
         coroutines: list[Holding] = []
         for one in claimed:
-            opened = open_attempt(one, self._registry, self._note)
+            opened = open_attempt(one, self._registry, self._note, hold_ms=self._hold_ms)
             if isinstance(opened, Settlement):
-                self._could_not_open(identity, opened)
+                self._could_not_open(identity, one, opened)
                 continue
             holding = Holding(identity, opened, now)
             self._desk.put(holding)
@@ -78,11 +81,11 @@ class Dispatcher:
         if sync:
             self.threads.submit(sync)
 
-    def _could_not_open(self, identity: WorkerId, settlement: Settlement) -> None:
+    def _could_not_open(self, identity: WorkerId, claimed: Claimed, settlement: Settlement) -> None:
         verdict = settlement.verdict
         if isinstance(verdict, Held) and self._registry.find(verdict.task) is not None:
-            self.unfit.add((verdict.task, verdict.schema))
-        self._settler.add(Finished(identity, settlement))
+            self.misfits.add(verdict.task, verdict.schema)
+        self._settler.add(Finished(identity, settlement, task=stored_task(claimed)))
 
     def _note(self, token: int, progress: bytes) -> bool:
         holding = self._desk.holdings.get(token)

@@ -13,6 +13,7 @@ from typing import Final
 from typedgator.backends.contract import Backend, HeldKind, Holding
 from typedgator.errors import BackendUnavailable
 from typedgator.threads import has_ended
+from typedgator.worker.alarm import Alarm
 
 __all__ = ["Janitor"]
 
@@ -26,12 +27,13 @@ LIMIT: Final = 256
 class Janitor:
     """Bounded upkeep from a thread of its own, at an interval with jitter, so that many workers do not come at once.
 
-    `fits` says whether this worker may be able to run jobs of a kind.
+    `fits` says whether this worker may be able to run jobs of a kind; `alarm` is given the time to speak.
     """
 
-    def __init__(self, backend: Backend, *, fits: Callable[[HeldKind], bool]) -> None:
+    def __init__(self, backend: Backend, *, fits: Callable[[HeldKind], bool], alarm: Alarm) -> None:
         self._backend = backend
         self._fits = fits
+        self._alarm = alarm
         self._released_at = time.monotonic()
         self._stopping = Event()
         self._thread: Final = Thread(target=self._run, name="typedgator-janitor", daemon=True)
@@ -47,6 +49,7 @@ class Janitor:
 
     def tick(self) -> None:
         """One round: until nothing more is to be done, or we are asked to stop."""
+        self._alarm.say()
         try:
             # In a rolling deploy, a worker of the last release may hold a job after this one has started.
             if time.monotonic() - self._released_at >= RELEASE_SECONDS:

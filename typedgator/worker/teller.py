@@ -28,6 +28,7 @@ from typedgator.wire.ids import shown_id
 from typedgator.wire.outcome import decode_outcome
 from typedgator.wire.states import JobState
 from typedgator.wire.verdict import Canceled, Failed, Held, Released, RetryIn, Snoozed, Succeeded, Verdict
+from typedgator.worker.alarm import Alarm
 from typedgator.worker.desk import Finished, Holding, WorkerReport
 from typedgator.worker.executors import Errand
 
@@ -46,6 +47,7 @@ class Teller:
         self._registry = registry
         self._events = events
         self._submit = submit
+        self.alarm: Final = Alarm(events)
         self._wants_start = self._wants_end = False
         self.report: Final = WorkerReport()
         self._counting: Final = Lock()
@@ -62,6 +64,7 @@ class Teller:
 
     def left(self, identity: WorkerId) -> None:
         """The worker is over."""
+        _unhurt(lambda: self.alarm.say(all_of_it=True))
         self._tell(WorkerStopped(identity, self.report.ended))
 
     # ---- an attempt
@@ -85,7 +88,10 @@ class Teller:
         verdict = finished.settlement.verdict
         with self._counting:
             self._count(verdict)
-        if not isinstance(verdict, Succeeded):
+        if isinstance(verdict, Held):
+            job_id = shown_id(finished.settlement.job_id)
+            _unhurt(lambda: self.alarm.held(job_id, verdict))
+        elif not isinstance(verdict, Succeeded):
             _unhurt(lambda: _log(finished))
         if self._wants_end:
             _unhurt(lambda: self._tell_end(finished))
@@ -153,7 +159,7 @@ class Teller:
         verdict, job_id = finished.settlement.verdict, shown_id(finished.settlement.job_id)
         if isinstance(verdict, Held):
             self._events.tell(JobHeld(job_id, verdict.task, verdict.reason))
-        task, number, seconds = "", 0, 0.0
+        task, number, seconds = finished.task, 0, 0.0
         if finished.holding is not None:
             attempt = finished.holding.attempt
             task, number = attempt.envelope.task, attempt.claimed.attempt
@@ -176,7 +182,7 @@ class Teller:
 def _log(finished: Finished) -> None:
     """What is not a success is said in one line."""
     job_id = shown_id(finished.settlement.job_id)
-    task = finished.holding.attempt.envelope.task if finished.holding else ""
+    task = finished.holding.attempt.envelope.task if finished.holding else finished.task
     extra = {"job": job_id, "task": task}
     match finished.settlement.verdict:
         case Failed(outcome):
@@ -184,8 +190,6 @@ def _log(finished: Finished) -> None:
         case RetryIn(delay_ms, outcome):
             said = "job %s of %s failed and is tried again in %.1f s: %s"
             logger.warning(said, job_id, task, delay_ms / 1000, _error_of(outcome), extra=extra)
-        case Held(reason):
-            logger.error("job %s is held for a worker that can run it: %s", job_id, reason, extra=extra)
         case Canceled(reason):
             logger.info("job %s of %s was canceled: %s", job_id, task, reason, extra=extra)
         case verdict:

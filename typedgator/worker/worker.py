@@ -111,6 +111,7 @@ class Worker:
             backend if isinstance(backend, Notes) and backend.can.notes else None,
             threads=threads,
             coroutines=coroutines,
+            hold_ms=gator.hold_ms,
         )
         self._claimer = Claimer(
             backend,
@@ -132,7 +133,7 @@ class Worker:
             tokens=lambda: list(self._desk.holdings),
             hear=self._hear,
         )
-        self._janitor = Janitor(backend, fits=self._fits)
+        self._janitor = Janitor(backend, fits=self._fits, alarm=self._teller.alarm)
 
     def run(self) -> WorkerReport:
         """Works until `stop`, the end of a burst, or `max_tasks`.
@@ -180,7 +181,10 @@ class Worker:
             self._dispatcher.lapsed(identity)
 
     def _fits(self, kind: HeldKind) -> bool:
-        return self._registry.find(kind.task) is not None and (kind.task, kind.schema) not in self._dispatcher.unfit
+        """Whether jobs of this kind may be run here, or are over: by name, by alias, or retired."""
+        if kind.task in self._registry.retired:
+            return True
+        return self._registry.find(kind.task) is not None and (kind.task, kind.schema) not in self._dispatcher.misfits
 
     # ---- the end
 

@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from tests.integration.worker.conftest import Start
 from tests.integration.worker.crew import PATIENCE, Heard
-from typedgator import Gator, Job, JobFailed, JobState, Worker
+from typedgator import Call, Gator, Job, JobFailed, JobState, Worker
 from typedgator.backends.contract import HeldKind
-from typedgator.events import JobHeld
+from typedgator.events import JobEnded, JobHeld, JobsHeld
 from typedgator.testing.contract import job as made_up
 from typedgator.wire.ids import shown_id
 
@@ -59,11 +60,11 @@ def test_a_job_is_held_until_a_worker_starts_that_can_run_it(
     held = Heard().on(old.events, JobHeld)
     job = enqueue(producer, 5)
 
-    with caplog.at_level(logging.ERROR, "typedgator"):
+    with caplog.at_level(logging.WARNING, "typedgator"):
         report = burst(old).report
     assert (job.state(), report.held) == (JobState.HELD, 1)
     assert [event.job_id for event in held.of(JobHeld)] == [job.id]
-    assert f"job {job.id} is held for a worker that can run it" in caplog.text
+    assert f"job {job.id} of t is held for a worker that can run it" in caplog.text
 
     burst(release(gator, first))
     assert job.result(timeout=0) == 5
@@ -96,6 +97,105 @@ def test_a_worker_does_not_try_again_what_it_could_not_read(gator: Gator, start:
     assert job.state() is JobState.HELD
     kinds: list[HeldKind] = gator.backend.held_kinds()  # type: ignore[attr-defined]  # every backend here can
     assert [kind.jobs for kind in kinds] == [1]
+
+
+def renamed(gator: Gator) -> None:
+    """The task has another name in this release."""
+
+    def task(number: int) -> int:
+        return number
+
+    gator.register(name="new", aliases=("t",))(task)
+
+
+def upgraded(gator: Gator) -> None:
+    """The second release, with an upgrade from the first."""
+    second(gator)
+    found: Any = gator.registry.find("t")
+
+    def from_first(number: int) -> Call[str]:
+        return found.call(str(number))  # type: ignore[no-any-return]  # a call of whatever is registered
+
+    found.upgrade(from_first)
+
+
+def retired(gator: Gator) -> None:
+    """The task was removed in this release."""
+    gator.retired("t", then="cancel")
+
+
+@pytest.mark.parametrize(
+    ("bring", "end"), [(renamed, JobState.SUCCESS), (upgraded, JobState.SUCCESS), (retired, JobState.CANCELED)]
+)
+def test_held_jobs_come_back_for_an_alias_an_upgrade_or_a_retirement(
+    gator: Gator, burst: Burst, bring: Callable[[Gator], None], end: JobState
+) -> None:
+    """Whatever a worker that starts knows of a held job is tried."""
+    job = enqueue(release(gator, first), 5)
+    burst(release(gator, knows_nothing))
+    assert job.state() is JobState.HELD
+    burst(release(gator, bring))
+    assert job.state() is end
+
+
+def test_ten_thousand_held_jobs_are_one_alarm(gator: Gator, burst: Burst, caplog: pytest.LogCaptureFixture) -> None:
+    """The first of a kind is said at once, the others together, when there is time or the worker leaves."""
+    producer, old = release(gator, first), release(gator, knows_nothing)
+    alarms = Heard().on(old.events, JobsHeld)
+    for _ in range(4):
+        producer.task_many(producer.registry.find("t"), [(n,) for n in range(250)])  # type: ignore[arg-type]
+
+    with caplog.at_level(logging.WARNING, "typedgator"):
+        assert burst(old).report.held == 1000
+
+    assert [alarm.jobs for alarm in alarms.of(JobsHeld)] == [1, 999]
+    assert {alarm.task for alarm in alarms.of(JobsHeld)} == {"t"}
+    assert {alarm.schema for alarm in alarms.of(JobsHeld)} == {producer.registry.find("t").fingerprint}  # type: ignore[union-attr]
+    said = [record.getMessage() for record in caplog.records if "held" in record.getMessage()]
+    assert len(said) == 2
+    assert said[1].startswith("999 more jobs of t are held for a worker that can run them, the last one because: task")
+
+
+def test_a_job_that_ends_unrun_is_told_under_its_name(
+    gator: Gator, burst: Burst, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its arguments were never read, and yet everybody wants to know whose job it was."""
+    enqueue(release(gator, first), 5)
+    enqueue(release(gator, first), 6)
+    gone = release(gator, retired)
+    ended = Heard().on(gone.events, JobEnded)
+    with caplog.at_level(logging.INFO, "typedgator"):
+        burst(gone)
+    assert [(event.task, event.state, event.error) for event in ended.of(JobEnded)] == [
+        ("t", "canceled", "retired")
+    ] * 2
+    assert "of t was canceled: retired" in caplog.text
+
+
+def test_a_running_worker_tries_an_upgrade_that_failed_again_later(
+    gator: Gator, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an upgrade asks may be there in a minute; at once it would fail again, and so on."""
+    monkeypatch.setattr("typedgator.worker.misfits.FIRST_SECONDS", 0.0)
+    job = enqueue(release(gator, first), 5)
+    new, tries = release(gator, second), list[int]()
+    found: Any = new.registry.find("t")
+
+    @found.upgrade
+    def from_first(number: int) -> Call[str]:
+        tries.append(number)
+        if len(tries) < 3:
+            raise ConnectionError("not there yet")
+        return found.call(str(number))  # type: ignore[no-any-return]  # a call of whatever is registered
+
+    held = Heard().on(new.events, JobHeld)
+    shift = start(new)
+    held.wait_until(1)
+    shift.worker._janitor.release_held()
+    held.wait_until(2)
+    shift.worker._janitor.release_held()
+    assert new.job(job.id, found).result(timeout=PATIENCE) == "5"
+    assert len(tries) == 3
 
 
 @pytest.mark.parametrize("stored", [b"", b"\xff" * 40, b"\x81\xa1v\x01", bytes(16_000)], ids=len)
