@@ -96,18 +96,29 @@ class NotRegistered(GatorError, TypeError, LookupError):
 class InvalidArguments(GatorError, TypeError):
     """A call that does not fit its task. Nothing was enqueued.
 
-    `task` is the task's name; `problems` has one line for each bad argument: path, rule and what was got;
-    `index` is the call's place in a batch, or None.
+    `task` is the task's name; `problems` has one line for each bad argument: path, rule, what was got, and what to pass
+    instead; `index` is the call's place in a batch, or None. `task_at` and `called_at` are `file:line` of the task's
+    `def` and of the call, "" where that is not known.
     """
 
     def __init__(
-        self, task: str, call: str, problems: Sequence[str], *, index: int | None = None, signature: str = ""
+        self,
+        task: str,
+        call: str,
+        problems: Sequence[str],
+        *,
+        index: int | None = None,
+        signature: str = "",
+        task_at: str = "",
+        called_at: str = "",
     ) -> None:
         self.task = task
         self.call = call
         self.problems: tuple[str, ...] = tuple(problems)
         self.index = index
         self.signature = signature
+        self.task_at = task_at
+        self.called_at = called_at
         where = call if index is None else f"item {index} of the batch, {call}"
         if len(self.problems) == 1:
             text = f"{where}: {self.problems[0]}. Nothing was enqueued."
@@ -115,12 +126,22 @@ class InvalidArguments(GatorError, TypeError):
             lines = "".join(f"\n  {problem}" for problem in self.problems)
             text = f"{where}: {len(self.problems)} bad arguments. Nothing was enqueued.{lines}"
         if signature:
-            text += f"\n  The task is {signature}"
+            text += f"\n  The task is {signature}" + (f", at {task_at}" if task_at else "")
+        if called_at:
+            text += f"\n  The call is at {called_at}"
         super().__init__(text)
 
     def at(self, index: int) -> "InvalidArguments":
         """The same refusal, naming the call's place in a batch."""
-        return type(self)(self.task, self.call, self.problems, index=index, signature=self.signature)
+        return type(self)(
+            self.task,
+            self.call,
+            self.problems,
+            index=index,
+            signature=self.signature,
+            task_at=self.task_at,
+            called_at=self.called_at,
+        )
 
 
 class EnqueueError(GatorError):
@@ -232,10 +253,6 @@ class BackendUnavailable(GatorError):
     """
 
 
-class WorkerLapsed(BackendUnavailable):
-    """A worker identity whose lease is over: it drops what it held and joins again under a new one."""
-
-
 class NotReplicated(_Repeatable, BackendUnavailable):
     """No replica confirmed in time that it has what was written; asked for by `durability="replicated"`.
 
@@ -265,3 +282,7 @@ class NotReplicated(_Repeatable, BackendUnavailable):
     def about(self, job_ids: Sequence[str], again: Callable[[], Sequence[str]] | None = None) -> "NotReplicated":
         """The same of these jobs, which `again` would send once more."""
         return NotReplicated(job_ids, self.place, self.waited_s, again)
+
+
+class WorkerLapsed(BackendUnavailable):
+    """A worker identity whose lease is over: it drops what it held and joins again under a new one."""

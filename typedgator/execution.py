@@ -370,6 +370,7 @@ def _result_outcome(attempt: Attempt, spec: TaskSpec, payload: bytes) -> bytes:
             attempt=attempt.claimed.attempt,
             token=attempt.claimed.token,
             schema=spec.results.fingerprint,
+            secret=spec.results.is_secret,
         )
     )
 

@@ -149,6 +149,7 @@ class Producer:
             policy=options.policy,
             headers=dict(options.headers) if options.headers else {},
             enqueued_at=now_ms,
+            secret=spec.arguments.secret,
         )
         for layer in self._middleware:
             envelope = layer.enqueue(envelope)

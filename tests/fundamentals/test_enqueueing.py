@@ -1,6 +1,7 @@
 """Enqueueing: three roads to a job, blocks of options, and many calls at once."""
 
 import gc
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -343,12 +344,15 @@ def test_an_atask_that_is_not_awaited_warns(gator: Gator, stored: Stored) -> Non
 
 
 def test_the_refusal_reads_well(gator: Gator, face: Face) -> None:
-    """The message shows the call, the path, the rule, and that nothing happened."""
+    """The message shows the call, the path, the rule, what to pass, that nothing happened, and where the task is."""
     task = gator.register(name="mails.send")(greet)
     wrong: Any = 3
     with pytest.raises(InvalidArguments) as caught:
         face.task(task, wrong)
-    assert str(caught.value) == "greet(name=3): name must be a string, got int 3. Nothing was enqueued."
+    first, second, *_ = str(caught.value).splitlines()
+    assert first == "greet(name=3): name must be a string, got int 3; pass str(name). Nothing was enqueued."
+    assert second == f"  The task is greet(name: str, *, loud: bool = False) -> str, at {caught.value.task_at}"
+    assert re.fullmatch(r".*test_enqueueing\.py:\d+", caught.value.task_at)
     assert caught.value.task == "mails.send"
 
 

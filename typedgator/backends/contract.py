@@ -51,6 +51,7 @@ import msgspec
 
 from typedgator.wire.frame import Frame
 from typedgator.wire.ids import JobId
+from typedgator.wire.quiet import quiet_repr
 from typedgator.wire.states import JobState
 from typedgator.wire.verdict import Settlement, Token
 
@@ -148,6 +149,8 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     crashes: int
     frame: bytes
 
+    __repr__ = quiet_repr
+
 
 class Beat(msgspec.Struct, frozen=True):
     """The answer to a heartbeat: tokens no longer ours, tokens whose job should stop, whether the worker was reaped."""
@@ -215,6 +218,8 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     outcome: bytes | None = None
     progress: bytes | None = None
+
+    __repr__ = quiet_repr
 
 
 class Counts(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ The shapes of JSON are these Structs; docs/reference/cli.md shows them. Instants
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, cast
 
 import click
 import msgspec
@@ -22,6 +22,7 @@ from typedgator.wire.frame import FrameHead, open_frame
 from typedgator.wire.guard import too_much
 from typedgator.wire.ids import shown_id
 from typedgator.wire.outcome import Outcome, decode_outcome
+from typedgator.wire.problems import HIDDEN
 
 __all__ = ["ErrorShown", "JobShown", "ProgressShown", "job_shown", "print_job", "print_json", "print_rows", "say"]
 
@@ -99,7 +100,7 @@ def job_shown(record: JobRecord, *, values: bool = False) -> JobShown:
         error=error,
         progress=_progress(record.progress),
         headers=envelope.headers if envelope else {},
-        args=(_plain(bytes(envelope.args)) if envelope else None) if values else UNSET,
+        args=(_arguments(envelope) if envelope else None) if values else UNSET,
         result=_result(outcome) if values else UNSET,
     )
 
@@ -124,7 +125,18 @@ def _outcome(record: JobRecord) -> Outcome | None:
         return None
 
 
+def _arguments(envelope: Envelope) -> object:
+    """The arguments, secret ones hidden as their producer said."""
+    values = _plain(bytes(envelope.args))
+    if not isinstance(values, dict):
+        return HIDDEN if envelope.secret else values
+    named = cast("dict[object, object]", values)
+    return {name: HIDDEN if name in envelope.secret else value for name, value in named.items()}
+
+
 def _result(outcome: Outcome | None) -> object:
+    if outcome is not None and outcome.secret:
+        return HIDDEN
     return _plain(bytes(outcome.result)) if outcome is not None and outcome.kind == "result" else None
 
 

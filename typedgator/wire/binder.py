@@ -64,7 +64,9 @@ class Binder:
                 problems.append(f"{name} is missing")
         if rest:
             most = sum(parameter.kind in _POSITIONAL for parameter in self.parameters)
-            problems.append(f"{len(args)} arguments are given by position, at most {most} are taken")
+            named_only = [p.name for p in self.parameters if p.kind is p.KEYWORD_ONLY and p.name not in kwargs]
+            way = f"; give {' and '.join(named_only[:3])} by name" if named_only else ""
+            problems.append(f"{len(args)} arguments are given by position, at most {most} are taken{way}")
         problems += [f"{name} is not a parameter{self._meant(name, named)}" for name in extra]
         return Bound(named, problems)
 

@@ -46,6 +46,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 
     `id` is the stored form of the job's id; `schema` the fingerprint of the task's arguments; `args` the payload, a
     msgpack map by parameter name; `enqueued_at` the producer's claim, ms since the epoch, never used for a decision.
+    `secret` are the parameters whose values nobody may be shown, also who does not know the task.
     """
 
     v: int = ENVELOPE_VERSION
@@ -56,6 +57,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     policy: JobPolicy = JobPolicy()
     headers: dict[str, str] = {}
     enqueued_at: int = 0
+    secret: tuple[str, ...] = ()
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

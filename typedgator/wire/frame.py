@@ -23,6 +23,7 @@ import msgspec
 
 from typedgator.errors import PayloadMismatch
 from typedgator.wire.ids import JobId
+from typedgator.wire.quiet import quiet_repr
 
 __all__ = ["FRAME_VERSION", "MAX_FRAME_BYTES", "Frame", "FrameFlags", "FrameHead", "open_frame", "pack_frame"]
 
@@ -71,6 +72,8 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     crash_budget: int = 3
     flags: FrameFlags = FrameFlags(0)
 
+    __repr__ = quiet_repr
+
 
 class FrameHead(msgspec.Struct, frozen=True, gc=False):
     """What `open_frame` reads of stored bytes; times in ms since the epoch on the backend's clock, expiry 0: none."""
@@ -82,6 +85,8 @@ class FrameHead(msgspec.Struct, frozen=True, gc=False):
     expires_ms: int
     queue: str
     envelope: bytes
+
+    __repr__ = quiet_repr
 
 
 def pack_frame(frame: Frame, accepted_ms: int) -> bytes:

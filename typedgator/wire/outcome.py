@@ -33,7 +33,9 @@ class ErrorRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A result or an error. `result` is encoded by the task's result schema, whose fingerprint is `schema`."""
+    """A result or an error. `result` is encoded by the task's result schema, whose fingerprint is `schema`; `secret`:
+    nobody may be shown it.
+    """
 
     v: int = OUTCOME_VERSION
     kind: Literal["result", "error"]
@@ -43,6 +45,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     attempt: int = 0
     token: int = 0
     schema: str = ""
+    secret: bool = False
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

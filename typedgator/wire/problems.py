@@ -8,19 +8,29 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 import msgspec
 
+from typedgator.wire.remedies import meant, remedy
 from typedgator.wire.strict import MEMBER
-from typedgator.wire.terms import ArrayOf, DictOf, OneOf, Record, Term, TupleOf
+from typedgator.wire.terms import ArrayOf, DictOf, OneOf, Record, Shape, Term, TupleOf
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails, ValidationError
     from typing_extensions import TypeIs
 
-__all__ = ["HIDDEN", "Show", "breaks_rules", "broken_rules", "shown_error", "shown_value", "unstorable"]
+__all__ = [
+    "HIDDEN",
+    "Show",
+    "breaks_rules",
+    "broken_rules",
+    "shown_error",
+    "shown_value",
+    "unstorable",
+    "without_value",
+]
 
 HIDDEN: Final = "<hidden>"
 _WIDEST: Final = 60
@@ -51,6 +61,11 @@ def shown_error(error: Exception) -> str:
         return " ".join(str(error).split())
     except Exception:  # a __str__ is the user's code
         return "(it has no text)"
+
+
+def without_value(error: msgspec.MsgspecError) -> str:
+    """The decoder's words, without the one value that it may repeat."""
+    return re.sub(r"(?s)^(Invalid enum value) .*?( - at `[^`]*`)?$", r"\1\2", shown_error(error))
 
 
 def _got(value: object, show: bool) -> str:
@@ -99,37 +114,64 @@ def breaks_rules(error: Exception) -> "TypeIs[ValidationError]":
     return loaded is not None and isinstance(error, loaded.ValidationError)
 
 
-def broken_rules(error: "ValidationError", root: Term, show: Show, name: str = "") -> list[str]:
-    """One line for each broken rule. `name` is what the root is called, "" for arguments: they have their own names."""
+def broken_rules(error: "ValidationError", root: Term, show: Show, name: str = "", *, teach: bool = False) -> list[str]:
+    """One line for each broken rule. `name` is what the root is called, "" for arguments: they have their own names.
+
+    `teach`: say what to pass instead.
+    """
     if error.error_count() > _MOST_RULES:
         return [f"{error.error_count()} rules are broken, in {name or 'the arguments'}"]
-    found: dict[str, list[tuple[int, str, str]]] = {}
+    found: dict[str, list[_Line]] = {}
     for detail in error.errors(include_url=False):
-        path, member_path, owner = _place(root, detail["loc"], name)
+        owner = name or (str(detail["loc"][0]) if detail["loc"] else "")
         hidden = not show(owner)
+        path, member_path, wanted, holder = _place(root, detail["loc"], name, hidden)
         got = "" if detail["type"] in _WITHOUT_VALUE else _got(detail["input"], not hidden)
-        depth = len(path)
-        found.setdefault(member_path or path, []).append((depth, f"{path} {_rule(detail, hidden)}", got))
+        way = _way_out(detail, wanted, holder, path, not hidden) if teach else ""
+        line = _Line(len(path), f"{path} {_rule(detail, hidden, wanted)}", got, way)
+        found.setdefault(member_path or path, []).append(line)
     return [line for lines in found.values() for line in _merged(lines)]
 
 
-def _merged(lines: list[tuple[int, str, str]]) -> Iterator[str]:
+class _Line(NamedTuple):
+    """One broken rule: how deep it lies, path and rule, what was got, what to pass instead."""
+
+    depth: int
+    text: str
+    got: str
+    way: str
+
+
+def _way_out(detail: "ErrorDetails", wanted: Term | None, holder: Shape | None, path: str, shows: bool) -> str:
+    if detail["type"] in _WITHOUT_VALUE:
+        return ""
+    if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        names = [field.name for field in holder.fields] if isinstance(holder, Record) else []
+        return meant(detail["loc"][-1], names)
+    return remedy(wanted, path, detail["input"], shows)
+
+
+def _merged(lines: list[_Line]) -> Iterator[str]:
     """The members of a union each say why not: keep those that got furthest, and say "or" between equals."""
-    deepest = max(depth for depth, _, _ in lines)
-    kept = [(text, got) for depth, text, got in lines if depth == deepest]
-    by_value: dict[str, list[str]] = {}
-    for text, got in kept:
-        by_value.setdefault(got, []).append(text)
-    for got, texts in by_value.items():
-        first, *others = texts
-        heads = [first.split(" must be ", 1)[0] + " must be " for _ in others]
-        yield (
-            first + "".join(f" or {other.removeprefix(head)}" for head, other in zip(heads, others, strict=True)) + got
-        )
+    deepest = max(line.depth for line in lines)
+    by_value: dict[str, list[_Line]] = {}
+    for line in lines:
+        if line.depth == deepest:
+            by_value.setdefault(line.got, []).append(line)
+    for got, equals in by_value.items():
+        first, *others = equals
+        head = first.text.split(" must be ", 1)[0] + " must be "
+        ways = dict.fromkeys(line.way for line in equals if line.way)
+        text = first.text + "".join(f" or {other.text.removeprefix(head)}" for other in others) + got
+        yield f"{text}; {next(iter(ways))}" if ways else text
 
 
-def _place(term: Term, loc: tuple[int | str, ...], name: str) -> tuple[str, str, str]:
-    """A location as a path (`tags[1]`, `page.size`), the path of the outermost union, and the argument's name."""
+def _place(
+    term: Term, loc: tuple[int | str, ...], name: str, hidden: bool
+) -> tuple[str, str, Term | None, Shape | None]:
+    """A location as a path (`tags[1]`, `page.size`), the path of the outermost union, the term that is wanted there,
+    and the shape that holds it. Where values are hidden, so are the keys of a dict: they are values.
+    """
     path, union = name, ""
     here: Term | None = term
     before, holder = path, None
@@ -147,21 +189,24 @@ def _place(term: Term, loc: tuple[int | str, ...], name: str) -> tuple[str, str,
             path, here = f"a key of {before}", None
             continue
         before, holder = path, here.shape if here is not None else None
-        path, here = _step(path, here, step)
-    return path, union, name or (str(loc[0]) if loc else "")
+        path, here = _step(path, here, step, hidden)
+    if here is not None and isinstance(here.shape, OneOf):
+        rest = [member for member in here.shape.members if not _is_none(member)]
+        here = rest[0] if len(rest) == 1 else None
+    return path, union, here, holder
 
 
 def _is_none(term: Term) -> bool:
     return getattr(term.shape, "cls", None) is type(None)
 
 
-def _step(path: str, here: Term | None, step: int | str) -> tuple[str, Term | None]:
+def _step(path: str, here: Term | None, step: int | str, hidden: bool) -> tuple[str, Term | None]:
     match here.shape if here is not None else None:
         case Record(form, _, fields):
             field = next((f for i, f in enumerate(fields) if step in (i, f.name)), None)
             inner, word = (None, str(step)) if field is None else (field.term, field.name)
             if form == "typeddict":
-                return f"{path}[{word!r}]", inner
+                return f"{path}[{HIDDEN if hidden and inner is None else repr(word)}]", inner
             return f"{path}.{word}".lstrip("."), inner
         case ArrayOf(_, item):
             return f"{path}[{step}]", item
@@ -169,12 +214,12 @@ def _step(path: str, here: Term | None, step: int | str) -> tuple[str, Term | No
             inside = items[step] if isinstance(step, int) and step < len(items) else None
             return f"{path}[{step}]", inside
         case DictOf(_, value):
-            return f"{path}[{shown_value(step)}]", value
+            return f"{path}[{HIDDEN if hidden else shown_value(step)}]", value
         case _:
-            return f"{path}[{step!r}]", None
+            return f"{path}[{HIDDEN if hidden else repr(step)}]", None
 
 
-def _rule(detail: "ErrorDetails", hidden: bool) -> str:
+def _rule(detail: "ErrorDetails", hidden: bool, wanted: Term | None) -> str:
     kind, context = detail["type"], detail.get("ctx") or {}
     if kind in _RULES:
         return _RULES[kind]
@@ -182,7 +227,8 @@ def _rule(detail: "ErrorDetails", hidden: bool) -> str:
         name = str(context.get("class"))
         return f"must be {'an' if name[:1] in 'AEIO' else 'a'} {name}"
     if kind in ("too_long", "too_short"):
-        return _too_long(detail, context)
+        exactly = len(wanted.shape.items) if wanted is not None and isinstance(wanted.shape, TupleOf) else None
+        return _too_long(detail, context, exactly)
     message = detail["msg"]
     if kind in ("value_error", "assertion_error"):
         # The text of a user's validator may repeat the value.
@@ -190,9 +236,11 @@ def _rule(detail: "ErrorDetails", hidden: bool) -> str:
     return re.sub(r"^[A-Z][A-Za-z ]*? should ", "must ", message)
 
 
-def _too_long(detail: "ErrorDetails", context: Mapping[str, Any]) -> str:
+def _too_long(detail: "ErrorDetails", context: Mapping[str, Any], exactly: int | None) -> str:
     value: Any = detail["input"]
     size: object = len(value) if hasattr(value, "__len__") else context.get("actual_length")
+    if exactly is not None:
+        return f"has {size} elements, exactly {exactly} are wanted"
     if detail["type"] == "too_short":
         return f"has {size} elements, at least {context.get('min_length')} are needed"
     return (
@@ -212,27 +260,27 @@ def unstorable(named: Mapping[str, object], show: Show, name: str = "") -> list[
     return [
         f"{path} {rule}{_got(value, show(owner))}"
         for owner, argument in named.items()
-        for path, value, rule in _leaves(name or owner, argument)
+        for path, value, rule in _leaves(name or owner, argument, show(owner))
     ]
 
 
-def _leaves(path: str, value: object) -> Iterator[tuple[str, object, str]]:
+def _leaves(path: str, value: object, shows: bool) -> Iterator[tuple[str, object, str]]:
     whole = True
-    for inner_path, inner in _inside(path, value):
+    for inner_path, inner in _inside(path, value, shows):
         whole = False
-        yield from _leaves(inner_path, inner)
+        yield from _leaves(inner_path, inner, shows)
     rule = _leaf(value) if whole else ""
     if rule:
         yield path, value, rule
 
 
-def _inside(path: str, value: object) -> Iterator[tuple[str, object]]:
+def _inside(path: str, value: object, shows: bool) -> Iterator[tuple[str, object]]:
     """The parts of a collection or record, with their paths."""
     holder: Any = value
     if isinstance(value, dict):
         for key, inner in holder.items():
             yield f"a key of {path}", key
-            yield f"{path}[{shown_value(key)}]", inner
+            yield f"{path}[{shown_value(key) if shows else HIDDEN}]", inner
     elif isinstance(value, tuple) and hasattr(holder, "_fields"):
         yield from ((f"{path}.{name}", inner) for name, inner in zip(holder._fields, holder, strict=True))
     elif isinstance(value, (list, tuple)):
@@ -250,7 +298,7 @@ def _leaf(value: object) -> str:
         if isinstance(error, UnicodeEncodeError):
             return _RULES["string_unicode"]
         if isinstance(value, int) and not isinstance(value, bool):
-            return "must fit 64 bits (-2**63 to 2**64-1)"
+            return "must fit 64 bits (-2**63 to 2**64-1; annotate it as str and pass its text)"
         base = next((cls for cls in _PLAIN if isinstance(value, cls)), None)
         if base is datetime and type(value) is datetime:
             return "must lie further from year 1 and year 9999, to be stored in UTC"

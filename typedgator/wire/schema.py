@@ -16,7 +16,16 @@ from typedgator.wire.binder import Binder, Call
 from typedgator.wire.codec import Codec, Unproved, codec_for, no_ext
 from typedgator.wire.dialect import Document, document, fingerprint
 from typedgator.wire.guard import CAREFREE_BYTES, DEFAULT_PAYLOAD_BYTES, LARGEST_PAYLOAD_BYTES, too_much
-from typedgator.wire.problems import HIDDEN, breaks_rules, broken_rules, shown_error, shown_value, unstorable
+from typedgator.wire.origin import calling_place, place_of
+from typedgator.wire.problems import (
+    HIDDEN,
+    breaks_rules,
+    broken_rules,
+    shown_error,
+    shown_value,
+    unstorable,
+    without_value,
+)
 from typedgator.wire.signature import hints_of, shown_signature, signed
 from typedgator.wire.simple import NotSimple, simple
 from typedgator.wire.terms import ArrayOf, DictOf, Field, Record, Scalar, Term
@@ -42,13 +51,14 @@ class ArgumentSchema:
     """What a task takes: from a call to bytes and back. Immutable to its users, safe from every thread.
 
     `task` is the task's name, `document` its schema in our dialect, `fingerprint` 16 hex characters that stand for it,
-    `shown` the signature as people read it.
+    `shown` the signature as people read it, `secret` the parameters whose values are never shown.
     """
 
     task: str
     fingerprint: str
     document: Document
     shown: str
+    _fn: Callable[..., object] | None = None
 
     def __init__(
         self,
@@ -72,7 +82,7 @@ class ArgumentSchema:
         self._bind = self._binder.bind
         self._split = self._binder.split
         fields = _fields(signature, hints, max_items, task)
-        self._secret = frozenset(field.name for field in fields if any(part.secret for part in field.term.all()))
+        self.secret = tuple(field.name for field in fields if any(part.secret for part in field.term.all()))
         term = Term(Record("arguments", dict, fields))
         self.document = document(term)
         self.fingerprint = fingerprint(self.document)
@@ -106,26 +116,30 @@ class ArgumentSchema:
         for parameter in signature.parameters:
             if parameter not in hints:
                 raise UnsupportedSignature(task, parameter, f"has no annotation; name its type: `{parameter}: int`")
-        name = getattr(fn, "__name__", task)
-        return cls(
+        made = cls(
             signature,
             hints,
-            name=name,
+            name=getattr(fn, "__name__", task),
             task=task,
             max_items=max_items,
             max_payload=max_payload,
             show_values=show_values,
         )
+        made._fn = fn
+        return made
 
     def encode(self, args: tuple[object, ...], kwargs: Mapping[str, object], /) -> bytes:
         """The bytes of a call: msgpack of a map by name; defaults that were not overridden are left out.
 
         Raises InvalidArguments, which lists all that is wrong with the call, and nothing else.
         """
+        payload, refusal = b"", None
         try:
             payload = self._pack(self._codec.check(self._bind(*args, **kwargs)))
         except Exception as error:  # a user's validator runs in there
-            raise self._refusal(args, kwargs, error) from None
+            refusal = self._refusal(args, kwargs, error)
+        if refusal is not None:
+            raise refusal  # here, where no other error with the values in it would be its context
         if len(payload) > self._carefree:
             self._weigh(payload, args, kwargs)
         return payload
@@ -158,7 +172,7 @@ class ArgumentSchema:
         return fn(*decoded[0], **decoded[1])
 
     def _shows(self, name: str) -> bool:
-        return self.show_values and name not in self._secret
+        return self.show_values and name not in self.secret
 
     def _search(self, payload: bytes) -> None:
         try:
@@ -177,8 +191,8 @@ class ArgumentSchema:
         """A refusal at the worker, without values: it is stored and logged."""
         if breaks_rules(error):
             return "; ".join(broken_rules(error, self._codec.term, lambda name: False)[:5])
-        if isinstance(error, msgspec.MsgspecError) and not self._secret:
-            return str(error)
+        if isinstance(error, msgspec.MsgspecError):
+            return without_value(error)
         return type(error).__name__
 
     # ---- refusals: none of this runs for a call that is right
@@ -188,17 +202,16 @@ class ArgumentSchema:
         problems = list(bound.problems)
         missing = {f"{parameter.name} is missing" for parameter in self._binder.parameters}  # told better by the binder
         problems += [line for line in self._broken(bound.named) if line not in missing]
-        misfit = bool(bound.problems)
         if not problems:
             problems = [f"a validator raised {type(error).__name__}"]
-        return self._invalid(args, kwargs, problems, signature=misfit or len(problems) > 1)
+        return self._invalid(args, kwargs, problems)
 
     def _broken(self, named: dict[str, object]) -> list[str]:
         try:
             checked = self._codec.check(named)
         except Exception as error:  # the user's validators again
             if breaks_rules(error):
-                return broken_rules(error, self._codec.term, self._shows)
+                return broken_rules(error, self._codec.term, self._shows, teach=True)
             return [f"a validator raised {self._told(error)}"]
         try:
             self._pack(checked)
@@ -211,7 +224,7 @@ class ArgumentSchema:
     @property
     def may_be_shown(self) -> bool:
         """Whether a message may have the values of arguments in it."""
-        return self.show_values and not self._secret
+        return self.show_values and not self.secret
 
     def _told(self, error: Exception) -> str:
         name = type(error).__name__
@@ -230,13 +243,16 @@ class ArgumentSchema:
         elif reason := too_much(payload):
             problem = f"the payload would not be read by a worker: {reason}; store the data and pass its id"
         if problem:
-            raise self._invalid(args, kwargs, [problem], signature=False)
+            raise self._invalid(args, kwargs, [problem])
 
-    def _invalid(
-        self, args: tuple[object, ...], kwargs: Mapping[str, object], problems: list[str], *, signature: bool
-    ) -> InvalidArguments:
+    def _invalid(self, args: tuple[object, ...], kwargs: Mapping[str, object], problems: list[str]) -> InvalidArguments:
         return InvalidArguments(
-            self.task, self.spoken(args, kwargs), problems, signature=self.shown if signature else ""
+            self.task,
+            self.spoken(args, kwargs),
+            problems,
+            signature=self.shown,
+            task_at=str(place_of(self._fn) or ""),
+            called_at=str(calling_place() or ""),
         )
 
     def spoken(self, args: tuple[object, ...], kwargs: Mapping[str, object], /) -> str:
@@ -281,6 +297,7 @@ def _fields(signature: inspect.Signature, hints: Mapping[str, Any], max_items: i
 
 def _check_default(codec: Codec, default: object, task: str, name: str) -> None:
     broken: list[str] = []
+    shows = not any(part.secret for part in codec.term.all())
     if not codec.fits(default):
         broken = ["is of another type"]
     elif any(part.marks for part in codec.term.all()):
@@ -290,15 +307,21 @@ def _check_default(codec: Codec, default: object, task: str, name: str) -> None:
             if not breaks_rules(error):
                 broken = [f"makes its validator raise {type(error).__name__}"]
             else:
-                broken = broken_rules(error, codec.term, lambda owner: True, "it")
+                broken = broken_rules(error, codec.term, lambda owner: shows, "it")
     if broken:
         raise UnsupportedSignature(
-            task, name, f"has a default that breaks its own annotation: {shown_value(default)} ({'; '.join(broken)})"
+            task,
+            name,
+            "has a default that breaks its own annotation: "
+            f"{shown_value(default) if shows else HIDDEN} ({'; '.join(broken)})",
         )
 
 
 class ResultSchema:
-    """What a task returns: from a value to bytes and back. Of an async task, what awaiting it gives."""
+    """What a task returns: from a value to bytes and back. Of an async task, what awaiting it gives.
+
+    `is_secret`: nobody may be shown it.
+    """
 
     task: str
     fingerprint: str
@@ -309,7 +332,7 @@ class ResultSchema:
         self.task = task
         term = _term(annotation, "return", task)
         self._codec = codec_for(term, None, task, "return")
-        self._hidden = any(part.secret for part in term.all())
+        self.is_secret = any(part.secret for part in term.all())
         self.document = document(term)
         self.fingerprint = fingerprint(self.document)
 
@@ -342,10 +365,17 @@ class ResultSchema:
         try:
             return self._codec.recheck(self._codec.unpack(payload))
         except Exception as error:  # a user's validator runs in there; a decoder may raise more than its documents say
-            why = "; ".join(self._broken(None, error)) if breaks_rules(error) else str(error)
+            why = "; ".join(self._broken(None, error)) if breaks_rules(error) else self._unread(error)
             raise PayloadMismatch(f"{self.task}: the stored result does not fit: {why}") from None
 
     def _broken(self, value: object, error: Exception) -> list[str]:
         if breaks_rules(error):
             return broken_rules(error, self._codec.term, lambda name: False, "result")
-        return unstorable({"": value}, lambda name: False, "result") or [f"result cannot be stored ({error})"]
+        return unstorable({"": value}, lambda name: False, "result") or [
+            f"result cannot be stored ({self._unread(error)})"
+        ]
+
+    def _unread(self, error: Exception) -> str:
+        if isinstance(error, msgspec.MsgspecError):
+            return without_value(error)
+        return type(error).__name__ if self.is_secret else shown_error(error)

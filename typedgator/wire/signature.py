@@ -3,6 +3,7 @@
 Everything else is refused here with one sentence that says why and what to do.
 """
 
+import enum
 import functools
 import importlib
 import inspect
@@ -12,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from typedgator.errors import RegistrationError, UnsupportedSignature
 from typedgator.wire.reasons import name_of
+from typedgator.wire.terms import Secret
 
 __all__ = ["Signed", "annotations_of", "hints_of", "shown_signature", "signed", "unread"]
 
@@ -143,10 +145,17 @@ def shown_signature(name: str, signature: inspect.Signature, hints: dict[str, An
         stars = "*" * (parameter.kind is parameter.VAR_POSITIONAL) + "**" * (parameter.kind is parameter.VAR_KEYWORD)
         text = f"{stars}{parameter.name}: {name_of(hints[parameter.name])}"
         if parameter.default is not parameter.empty:
-            default = repr(parameter.default)
-            text += f" = {default if len(default) <= _LONGEST_DEFAULT else '...'}"
+            text += f" = {_shown_default(parameter.default, hints[parameter.name])}"
         parts.append(text)
     if last is inspect.Parameter.POSITIONAL_ONLY:
         parts.append("/")
     result = f" -> {name_of(hints['return'])}" if "return" in hints else ""
     return f"{name}({', '.join(parts)}){result}"
+
+
+def _shown_default(default: object, hint: object) -> str:
+    if isinstance(default, enum.Enum):
+        return str(f"{type(default).__name__}.{default.name}")
+    text = repr(default)
+    is_secret = any(mark is Secret or isinstance(mark, Secret) for mark in getattr(hint, "__metadata__", ()))
+    return "..." if is_secret or len(text) > _LONGEST_DEFAULT else text

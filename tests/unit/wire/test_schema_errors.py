@@ -37,19 +37,22 @@ def refusal(fn: Callable[..., object], *args: object, **kwargs: object) -> Inval
 
 def test_one_problem_is_one_line() -> None:
     """The call, the argument, the rule, and what was got."""
-    assert str(refusal(send_mail, "abc")) == (
-        "send_mail(user_id='abc'): user_id must be an integer, got str 'abc'. Nothing was enqueued."
-    )
+    error = refusal(send_mail, "abc")
+    assert str(error).splitlines() == [
+        "send_mail(user_id='abc'): user_id must be an integer, got str 'abc'. Nothing was enqueued.",
+        f"  The task is send_mail(user_id: int) -> None, at {error.task_at}",
+        f"  The call is at {error.called_at}",
+    ]
 
 
 def test_all_problems_are_told_at_once() -> None:
     """By name, not by position, under the signature they break."""
     error = refusal(send, 0, "2026-01-01", ["a", 3], "x", urgent="yes")
-    assert str(error) == (
+    assert str(error).partition(", at ")[0] == (
         "send(user_id=0, when='2026-01-01', tags=['a', 3], 'x', urgent='yes'): 5 bad arguments. Nothing was enqueued.\n"
         "  user_id must be greater than 0, got int 0\n"
         "  when must be a datetime, got str '2026-01-01'\n"
-        "  tags[1] must be a string, got int 3\n"
+        "  tags[1] must be a string, got int 3; pass str(tags[1])\n"
         "  more[0] must be an integer, got str 'x'\n"
         "  urgent must be True or False, got str 'yes'\n"
         "  The task is send(user_id: int, when: datetime, tags: list[str], *more: int, urgent: bool = False) -> int"
@@ -67,7 +70,12 @@ def test_all_problems_are_told_at_once() -> None:
         (send_mail, (), {"user": 1}, ["user_id is missing", "user is not a parameter; did you mean user_id"]),
         (send_mail, ("x",), {"zzz": 1}, ["zzz is not a parameter", "user_id must be an integer, got str 'x'"]),
         (positional, (), {"a": 1}, ["a must be given by position"]),
-        (send, (1,), {"urgent": 3}, ["when is missing", "tags is missing", "urgent must be True or False, got int 3"]),
+        (
+            send,
+            (1,),
+            {"urgent": 3},
+            ["when is missing", "tags is missing", "urgent must be True or False, got int 3; pass bool(urgent)"],
+        ),
     ],
 )
 def test_a_call_that_does_not_fit_is_told_in_full(
@@ -223,8 +231,12 @@ STRICT: list[tuple[Any, Any, str]] = [
     (Annotated[int, AfterValidator(grows)], 2, "a validator or __post_init__ changes or refuses its own output"),
     (Annotated[int, AfterValidator(str)], 2, "a validator or __post_init__ changes or refuses its own output"),
     # What msgpack cannot hold.
-    (int, 2**64, "x must fit 64 bits (-2**63 to 2**64-1), got int 18446744073709551616"),
-    (int, 10**5000, "x must fit 64 bits (-2**63 to 2**64-1), got int <int>"),
+    (
+        int,
+        2**64,
+        "x must fit 64 bits (-2**63 to 2**64-1; annotate it as str and pass its text), got int 18446744073709551616",
+    ),
+    (int, 10**5000, "x must fit 64 bits (-2**63 to 2**64-1; annotate it as str and pass its text), got int <int>"),
     (dict[str, list[int]], {"a": [0, -(2**63) - 1]}, "x['a'][1] must fit 64 bits"),
     (str, "\ud800", "x must be text that UTF-8 can hold (no lone surrogates), got str '\\ud800'"),
     (datetime, Moment(2020, 1, 1), "x must be exactly datetime, not a subclass of it (convert it first), got Moment("),
@@ -337,8 +349,8 @@ def test_long_values_are_shortened() -> None:
     """60 characters of each, and nothing large is ever turned into text as a whole."""
     error = refusal(send_mail, "x" * 10_000_000)
     shown = "'" + "x" * 58 + "…"
-    assert (
-        str(error) == f"send_mail(user_id={shown}): user_id must be an integer, got str {shown}. Nothing was enqueued."
+    assert str(error).splitlines()[0] == (
+        f"send_mail(user_id={shown}): user_id must be an integer, got str {shown}. Nothing was enqueued."
     )
 
 
@@ -375,7 +387,7 @@ def test_values_can_be_hidden() -> None:
     schema = ArgumentSchema.of(send_mail, task="app.send_mail", show_values=False)
     with pytest.raises(InvalidArguments) as caught:
         schema.encode(("s3cret",), {})
-    assert str(caught.value) == (
+    assert str(caught.value).splitlines()[0] == (
         "send_mail(user_id=<hidden>): user_id must be an integer, got str <hidden>. Nothing was enqueued."
     )
 
@@ -411,14 +423,14 @@ def test_a_refusal_at_the_worker_shows_no_value() -> None:
 
 
 def test_a_result_that_is_not_what_the_task_promised_is_refused() -> None:
-    """It names the task, the place and the type, not the value."""
+    """It names the task, the place and the type, not the value; the key of a dict is a value, too."""
 
     def task() -> dict[str, list[int]]: ...
 
     schema = ResultSchema.of(task, task="app.task")
     with pytest.raises(PayloadMismatch) as caught:
         schema.encode({"a": [1, "s3cret"]})
-    assert str(caught.value) == "app.task: result['a'][1] must be an integer, got str <hidden>"
+    assert str(caught.value) == "app.task: result[<hidden>][1] must be an integer, got str <hidden>"
     with pytest.raises(PayloadMismatch, match="result cannot be stored: it has 1048582 bytes, at most 1048576"):
         ResultSchema(bytes, task="app.task").encode(bytes((1 << 20) + 1))
     assert ResultSchema(None, task="app.task").decode(ResultSchema(None, task="app.task").encode(None)) is None

@@ -78,7 +78,7 @@ class Story:
         try:
             weigh.task(42)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # type checkers say so too
         except InvalidArguments as error:
-            self._screen.say(f"{type(error).__name__}: {error}", "red")
+            self._screen.say(f"{type(error).__name__}: {str(error).splitlines()[0]}", "red")
         self._screen.say(f"Jobs in the queue: {_pending()}. mypy and pyright refuse this line in the editor already.")
 
     # ---- 2: bulk

@@ -1,0 +1,155 @@
+"""`Annotated[…, Secret]`: what is marked so is stored and handed to the task, and shown nowhere on the way."""
+
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import AfterValidator, Field
+
+from typedgator import Gator, InvalidArguments
+from typedgator.backends.contract import Inspect
+from typedgator.cli.showing import job_shown, print_job, print_json
+from typedgator.errors import PayloadMismatch, UnsupportedSignature
+from typedgator.events import JobEnqueued
+from typedgator.wire.frame import open_frame
+from typedgator.wire.ids import parse_id
+from typedgator.wire.schema import ArgumentSchema, ResultSchema
+from typedgator.wire.terms import Secret
+
+WORD = "hunter2"
+
+
+@dataclass(frozen=True)
+class Login:
+    name: str
+    password: Annotated[str, Secret]
+
+
+def no_words(text: str) -> str:
+    if text == WORD:
+        raise KeyError(text)
+    return text
+
+
+def log_in(
+    login: Login | None = None,
+    password: Annotated[str, Field(min_length=8), AfterValidator(no_words), Secret] = "correct horse",
+    keys: Annotated[dict[str, int], Secret] = {},  # noqa: B006
+    mode: Annotated[Literal["a", "b"], Secret] = "a",
+) -> None: ...
+
+
+def change(password: Annotated[str, Secret]) -> Annotated[str, Secret]:
+    return password
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"password": WORD},
+        {"password": WORD.encode()},
+        {"password": {WORD: WORD}},
+        {"login": WORD},
+        {"login": Login("me", WORD.encode())},  # type: ignore[arg-type]
+        {"login": {"name": "me", "password": WORD}},
+        {"keys": {WORD: WORD}},
+        {"keys": {WORD: 2**70}},
+        {"keys": [WORD]},
+        {"mode": WORD},
+        {"password": WORD * 10_000},
+    ],
+    ids=lambda wrong: str(wrong)[:40],
+)
+def test_a_refusal_never_shows_it(gator: Gator, wrong: Any) -> None:
+    """Neither value nor key, neither in the text, the fields, the traceback nor the context of the error."""
+    task = gator.register(log_in)
+    refused: InvalidArguments | None = None
+    try:
+        task.task(**wrong)
+    except InvalidArguments as error:  # not by pytest.raises, which would be a context
+        refused = error
+    assert refused is not None
+    assert refused.__context__ is None
+    assert WORD not in str(refused)
+    assert WORD not in repr(vars(refused))
+    assert WORD not in "".join(traceback.format_exception(refused))
+    assert "<hidden>" in str(refused)
+
+
+def test_it_is_shown_nowhere_on_the_way(
+    gator: Gator, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Handles, stored things, events, logs at every level, and what `jobs show --values` prints without the task."""
+    caplog.set_level(logging.DEBUG)
+    told: list[object] = []
+    gator.events.on(JobEnqueued, told.append)
+    task = gator.register(change)
+
+    job = task.task(WORD)
+
+    assert isinstance(gator.backend, Inspect)
+    before = gator.backend.find(parse_id(job.id))
+    assert before is not None
+    assert before.frame is not None
+    assert WORD.encode() in before.frame, "it is stored"
+    print_job(job_shown(before, values=True))
+    print_json(job_shown(before, values=True))
+    gator.pop()
+    after = gator.backend.find(parse_id(job.id))
+    assert after is not None
+    print_json(job_shown(after, values=True))
+    said = capsys.readouterr().out
+    assert job.result() == WORD, "the task got it, and gave it"
+
+    for shown in (job, task, gator, before, after, open_frame(before.frame), told, caplog.text, said):
+        assert WORD not in repr(shown)
+    assert said.count("<hidden>") >= 3
+
+
+@pytest.mark.parametrize("payload", [{"mode": WORD}, {"password": [WORD]}, {"keys": {WORD: WORD}}], ids=str)
+def test_a_worker_that_refuses_it_does_not_show_it(payload: Any) -> None:
+    """What it says is stored and logged; so it shows no value of anybody's, secret or not."""
+    import msgspec
+
+    schema = ArgumentSchema.of(log_in, task="app.log_in")
+    with pytest.raises(PayloadMismatch) as caught:
+        schema.decode(msgspec.msgpack.encode(payload), fingerprint=schema.fingerprint)
+    assert WORD not in str(caught.value)
+
+
+def one_of(mode: Literal["a", "b"]) -> Literal["a", "b"]:
+    return mode
+
+
+def test_a_decoder_that_repeats_a_value_is_cut_short() -> None:
+    """msgspec says `Invalid enum value 'hunter2'`; the path behind it stays."""
+    import msgspec
+
+    stored = msgspec.msgpack.encode({"mode": WORD})
+    arguments, results = ArgumentSchema.of(one_of, task="app.one_of"), ResultSchema.of(one_of, task="app.one_of")
+    decodes: list[Callable[[], object]] = [
+        lambda: arguments.decode(stored, fingerprint=arguments.fingerprint),
+        lambda: results.decode(msgspec.msgpack.encode(WORD)),
+    ]
+    for decode in decodes:
+        with pytest.raises(PayloadMismatch, match="Invalid enum value") as caught:
+            decode()
+        assert WORD not in str(caught.value)
+
+
+def greet(name: str = "Freddy", password: Annotated[str, Secret] = WORD) -> None: ...
+
+
+def broken(password: Annotated[str, Field(min_length=20), Secret] = WORD) -> None: ...
+
+
+def test_a_default_is_hidden_too(gator: Gator) -> None:
+    """In the signature, and when it breaks its own annotation."""
+    signature = gator.register(greet).signature
+    assert signature == "greet(name: str = 'Freddy', password: str = ...) -> None"
+    with pytest.raises(UnsupportedSignature, match="default that breaks its own annotation: <hidden>") as caught:
+        gator.register(broken)
+    assert WORD not in str(caught.value)
