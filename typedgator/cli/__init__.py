@@ -8,6 +8,7 @@ import click
 
 from typedgator.cli.check import check
 from typedgator.cli.demo import demo
+from typedgator.cli.doctor import doctor
 from typedgator.cli.endings import BY_SIGNAL, refusal_of
 from typedgator.cli.jobs import jobs
 from typedgator.cli.queues import queues
@@ -44,5 +45,5 @@ def main() -> None:
     """Typed tasks, run later: start workers, look at jobs and queues."""
 
 
-for _command in (worker, check, jobs, queues, demo):
+for _command in (worker, check, jobs, queues, doctor, demo):
     main.add_command(_command)

@@ -30,8 +30,11 @@ class Asked(msgspec.Struct, frozen=True):
     app: str | None = None
     as_json: bool = False
 
-    def gator(self) -> Gator:
-        """The gator whose jobs are meant, closed with the command. Raises Refusal where there is nothing to see."""
+    def gator(self, *, looking_inside: bool = True) -> Gator:
+        """The gator whose jobs are meant, closed with the command. Raises Refusal where there is nothing to see.
+
+        `looking_inside`: it is asked for jobs, so it must not be in the memory of another process.
+        """
         if self.dsn and self.app:
             raise Misuse("give --dsn or --app, not both: the gator of --app has its own DSN")
         if self.app:
@@ -40,7 +43,7 @@ class Asked(msgspec.Struct, frozen=True):
             gator = Gator(self.dsn) if self.dsn else Gator()
         else:
             raise Misuse("nothing says where the jobs are: give --dsn or --app, or set TYPEDGATOR_CONN")
-        _must_be_there(gator)
+        _must_be_there(gator, looking_inside=looking_inside)
         click.get_current_context().call_on_close(gator.close)
         return gator
 
@@ -63,9 +66,9 @@ def where_kept(gator: Gator) -> str:
     return masked(gator.dsn) if gator.dsn else type(gator.backend).__name__
 
 
-def _must_be_there(gator: Gator) -> None:
+def _must_be_there(gator: Gator, *, looking_inside: bool) -> None:
     """Looking must not create what it looks for: a misspelt path would be an empty queue."""
-    if not gator.backend.can.shared:
+    if looking_inside and not gator.backend.can.shared:
         raise Misuse(f"{where_kept(gator)} keeps its jobs inside one process, so there is nothing to see from here")
     if gator.dsn is None:
         return

@@ -153,9 +153,32 @@ class TestTrust:
 
         assert [record.getMessage().count("append-only") for record in caplog.records] == [1]
 
-    def test_a_server_that_keeps_everything_is_no_news(self, caplog: pytest.LogCaptureFixture) -> None:
-        """With an append-only file nothing is said."""
-        with Server(appendfsync="everysec") as server, caplog.at_level(logging.WARNING, "typedgator.redis"):
+    @pytest.mark.parametrize(
+        ("appendfsync", "settings", "says"),
+        [
+            (None, (), "no append-only file, and no snapshots: everything is lost when it crashes. Set appendonly yes"),
+            (None, ("--save", "3600 1"), "only snapshots: what was accepted since the last one is lost"),
+            ("no", (), "usually the last 30 s, is lost when the machine crashes. Set appendfsync everysec or always"),
+        ],
+    )
+    def test_what_is_lost_is_told_as_it_is(
+        self, caplog: pytest.LogCaptureFixture, appendfsync: str | None, settings: tuple[str, ...], says: str
+    ) -> None:
+        """By which crash, how much, and what to set; and who says more."""
+        caplog.set_level(logging.WARNING, "typedgator.redis")
+        with Server(appendfsync=appendfsync, settings=settings) as server:
+            opened(server.dsn).close()
+
+        (record,) = caplog.records
+        assert says in record.getMessage()
+        assert "typedgator doctor" in record.getMessage()
+
+    @pytest.mark.parametrize("appendfsync", ["everysec", "always"])
+    def test_a_server_that_keeps_everything_is_no_news(
+        self, caplog: pytest.LogCaptureFixture, appendfsync: str
+    ) -> None:
+        """With an append-only file that is flushed nothing is said."""
+        with Server(appendfsync=appendfsync) as server, caplog.at_level(logging.WARNING, "typedgator.redis"):
             opened(server.dsn).close()
 
         assert caplog.records == []

@@ -10,6 +10,7 @@ from itertools import count, islice
 from threading import Condition, Lock
 from typing import Final
 
+from typedgator.backends.checkup import Checkup
 from typedgator.backends.contract import (
     Beat,
     CancelAnswer,
@@ -25,6 +26,7 @@ from typedgator.backends.contract import (
     WorkerId,
 )
 from typedgator.backends.locmem import upkeep, view
+from typedgator.backends.locmem.doctor import examine
 from typedgator.backends.locmem.job import Worker
 from typedgator.backends.locmem.ledger import Ledger
 from typedgator.clock import Clock, SystemClock
@@ -64,6 +66,10 @@ class LocmemBackend:
 
     def open(self) -> None:
         """Nothing to connect to."""
+
+    def examine(self, *, audit: bool | None = None) -> Checkup:
+        """What memory loses."""
+        return examine()
 
     def close(self) -> None:
         """Nothing to let go of; what was accepted stays for as long as this object."""

@@ -1,26 +1,41 @@
 """What must be true of the raw keys at any moment: for tests and for whoever doubts."""
 
 import re
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
-from typedgator.backends.redis.backend import RedisBackend
+from typedgator.backends.redis.caller import Caller
 from typedgator.backends.redis.keys import FIXED
+from typedgator.backends.redis.link import Link
 from typedgator.wire.frame import FrameFlags, open_frame
 
-__all__ = ["faults"]
+__all__ = ["Audited", "faults"]
 
 _PREFIXES: Final = ("ready:", "wake:", "own:", "idle:", "told:")
 MEMORY: Final = ("done0", "done1", "late0", "late1", "kept")
 _EXPIRING: Final = ("wake:", "idle:", "told:", "wake*")
 
 
-def faults(backend: RedisBackend) -> list[str]:
+class Audited(Protocol):
+    """What of a RedisBackend is needed."""
+
+    @property
+    def caller(self) -> Caller:
+        """Its keys."""
+        ...
+
+    @property
+    def link(self) -> Link:
+        """Its server."""
+        ...
+
+
+def faults(backend: Audited) -> list[str]:
     """Each a sentence; none when all is well. Reads the whole namespace: not for a server at work."""
     return _Audit(backend).run()
 
 
 class _Audit:
-    def __init__(self, backend: RedisBackend) -> None:
+    def __init__(self, backend: Audited) -> None:
         self.backend = backend
         self.keys = backend.caller.keys
         self.found: list[str] = []

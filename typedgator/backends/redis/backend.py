@@ -5,6 +5,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from typing import Final, cast
 
+from typedgator.backends.checkup import Checkup
 from typedgator.backends.contract import (
     EVERY_QUEUE,
     Beat,
@@ -24,6 +25,7 @@ from typedgator.backends.redis import accepting, reading
 from typedgator.backends.redis.aio import AsyncRedis
 from typedgator.backends.redis.caller import Answer, Caller
 from typedgator.backends.redis.canceling import canceling
+from typedgator.backends.redis.doctor import examine
 from typedgator.backends.redis.link import Link, Request
 from typedgator.backends.redis.opening import check
 from typedgator.backends.redis.place import Place
@@ -73,6 +75,10 @@ class RedisBackend:
     def open(self) -> None:
         """Connects, and checks that this server keeps what it is given."""
         check(self.caller)
+
+    def examine(self, *, audit: bool | None = None) -> Checkup:
+        """What this server would lose, and how it fares."""
+        return examine(self, audit=audit)
 
     def close(self) -> None:
         """Hangs up, for all threads and event loops."""

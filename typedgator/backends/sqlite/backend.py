@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from typedgator.backends.checkup import Checkup
 from typedgator.backends.contract import (
     EVERY_QUEUE,
     Beat,
@@ -27,6 +28,7 @@ from typedgator.backends.contract import (
     WorkerId,
 )
 from typedgator.backends.sqlite import accepting, claiming, operating, reading, settling, turning
+from typedgator.backends.sqlite.doctor import examine
 from typedgator.backends.sqlite.moves import by_id
 from typedgator.backends.sqlite.statements import statement
 from typedgator.backends.sqlite.transaction import Storage, Transaction
@@ -88,6 +90,10 @@ class SqliteBackend:
     def open(self) -> None:
         """Opens the file, checks it and brings its tables up to date."""
         self.storage.connections.mine()
+
+    def examine(self, *, audit: bool | None = None) -> Checkup:
+        """What this file would lose, and how it fares."""
+        return examine(self.storage, audit=audit)
 
     def close(self) -> None:
         """Closes all connections, each when its thread has finished with it."""
