@@ -17,7 +17,7 @@ from typedgator.threads import has_ended
 from typedgator.wire.verdict import Token
 from typedgator.worker.desk import Desk
 from typedgator.worker.dispatcher import Dispatcher
-from typedgator.worker.settler import Settler
+from typedgator.worker.settler import RIDE_FULL, Settler
 
 __all__ = ["Claimer", "Pace"]
 
@@ -223,7 +223,7 @@ class Claimer:
         return identity
 
     def _claim(self, identity: WorkerId, want: int, wait_ms: int) -> Sequence[Claimed]:
-        batch = self._settler.take() if self._exchange is not None else []
+        batch = self._settler.take(RIDE_FULL) if self._exchange is not None else []
         if self._exchange is None or not batch or any(finished.identity != identity for finished in batch):
             if batch:
                 self._settler.put_back(batch)

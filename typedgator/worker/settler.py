@@ -20,11 +20,13 @@ from typedgator.threads import has_ended
 from typedgator.wire.verdict import Released, Settlement
 from typedgator.worker.desk import Finished
 
-__all__ = ["Settler"]
+__all__ = ["RIDE_FULL", "Settler"]
 
 logger: Final = logging.getLogger("typedgator")
 
 FULL: Final = 100
+RIDE_FULL: Final = 250
+"""So many at most are waiting for a claimer; it takes all of them."""
 GATHER_SECONDS: Final = 0.002
 RIDE_SECONDS: Final = 0.005
 """How long settlements wait for a claimer that will take them along: one transaction less for both."""
@@ -69,8 +71,13 @@ class Settler:
         waiting = len(self._buffer)
         if waiting == 1 or not self._some.is_set():
             self._some.set()
-        if (waiting >= (2 * FULL if self.rides else FULL) or not self._busy()) and not self._enough.is_set():
+        if (waiting >= self._full or not self._busy()) and not self._enough.is_set():
             self._enough.set()
+
+    @property
+    def _full(self) -> int:
+        """So many do not wait any longer."""
+        return RIDE_FULL if self.rides else FULL
 
     def take(self, limit: int = FULL) -> list[Finished]:
         """Up to `limit` settlements that the caller will write, and report with `written` or `put_back`."""
@@ -161,7 +168,7 @@ class Settler:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._some.wait()
-            if len(self._buffer) < FULL and self._busy():
+            if len(self._buffer) < self._full and self._busy():
                 self._enough.wait(RIDE_SECONDS if self.rides else GATHER_SECONDS)
             self._enough.clear()
             self._some.clear()

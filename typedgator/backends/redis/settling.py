@@ -28,17 +28,11 @@ def words_of(settlements: Sequence[Settlement]) -> list[Word]:
     """The words that parts/settling.lua reads."""
     words: list[Word] = []
     for kind, run in groupby(settlements, _kind_of):
-        if kind == "S":
-            some: list[Word] = [word for each in run for word in (each.job_id, each.token)]
-            words += ("S", len(some) // 2, *some)
-        elif kind == "R":
-            some = [
-                word
-                for each in run
-                if isinstance(verdict := each.verdict, Succeeded)
-                for word in (each.job_id, each.token, verdict.outcome or b"")
-            ]
-            words += ("R", len(some) // 3, *some)
+        if kind:
+            some = list(run)
+            words += (kind, len(some), *(each.job_id for each in some), *(each.token for each in some))
+            if kind == "R":
+                words += [each.verdict.outcome or b"" for each in some if isinstance(each.verdict, Succeeded)]
         else:
             words += [word for each in run for word in _words(each)]
     return words

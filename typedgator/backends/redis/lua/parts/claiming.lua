@@ -33,71 +33,86 @@ end
 -- record or a flag, which their settlement must look at.
 local function grant(worker, owner, ids, found, special, crashes)
   local last = tonumber(C('HGET', meta, 'token') or 0)
-  local first = math.max(last + 1, now_us)
   local n = #ids
-    local tokens = numbered(first, n)
-  local fields = {'', tokens[n]}
+  local tokens = numbered(math.max(last + 1, now_us), n)
   C('HSET', meta, 'token', tokens[n])
+  local fields, at = {'', tokens[n]}, 2
   for i = 1, n do
-    local frame, token = found[i], tokens[i]
+    local token = tokens[i]
     if special[i] then
       token = token .. '!'
-      if has(frame, 2) then C('ZREM', expiring, ids[i]) end
+      if has(found[i], 2) then C('ZREM', expiring, ids[i]) end
       if crashes[i] and crashes[i] > 0 then C('HSET', suspects, ids[i], worker) end
     end
-    fields[#fields + 1] = ids[i]
-    fields[#fields + 1] = token
-    if #fields >= 500 then
+    fields[at + 1], fields[at + 2] = ids[i], token
+    at = at + 2
+    if at >= 1000 then
       C('HSET', owner, unpack(fields))
-      fields = {}
+      fields, at = {}, 0
     end
   end
-  if #fields > 0 then C('HSET', owner, unpack(fields)) end
+  if at > 0 then C('HSET', owner, unpack(fields)) end
   return tokens[1]
 end
 
--- The first of a queue, up to `limit` in all; true when a suspect ended it.
-local function take_from(queue, limit, ids, found, special, attempts, crashes)
+-- Whether all of these are as most jobs are: no flag, no record.
+local function all_plain(bodies)
+  if C('HLEN', recs) > 0 then return false end
+  for i = 1, #bodies do
+    if not bodies[i] or byte(bodies[i], 2) ~= 0 then return false end
+  end
+  return true
+end
+
+-- The first of a queue, up to `limit` in all, behind those that are taken; true when a suspect ended it.
+local function take_from(queue, limit, taken)
   local line = ready(queue)
+  local ids, found, special, attempts, crashes = taken.ids, taken.found, taken.special, taken.attempts, taken.crashes
   local late = 0
   while #ids < limit and late < 256 do
     local there = C('ZRANGE', line, 0, math.min(limit - #ids, 256) - 1)
     if #there == 0 then return false end
     local bodies = C('HMGET', frames, unpack(there))
-    local beside = C('HLEN', recs) > 0 and C('HMGET', recs, unpack(there)) or {}
     local passed, expired, ends = 0, {}, false
-    for i, id in ipairs(there) do
-      local frame = bodies[i]
-      local rec = frame and beside[i] and cmsgpack.unpack(beside[i])
-      local suspect = rec and rec.c
-      local flags = frame and byte(frame, 2)
-      if flags == 0 and not rec then
-        local n = #ids + 1
-        ids[n], found[n], special[n] = id, frame, false
-      elseif not frame then
-        -- Nobody knows what it was: an index without a frame must not stop a queue.
-      elseif has(frame, 2) and not (rec and rec.x) and expires_of(frame) <= now then
-        expired[#expired + 1] = {id, frame, rec or {}}
+    if all_plain(bodies) then
+      passed = #there
+      if #ids == 0 then
+        ids, found = there, bodies
+        taken.ids, taken.found = ids, found
       else
-        if suspect and #ids > 0 then
+        for i = 1, passed do ids[#ids + 1], found[#found + 1] = there[i], bodies[i] end
+      end
+    else
+      local beside = C('HMGET', recs, unpack(there))
+      for i, id in ipairs(there) do
+        local frame = bodies[i]
+        local rec = frame and beside[i] and cmsgpack.unpack(beside[i])
+        local suspect = rec and rec.c
+        if not frame then
+          -- Nobody knows what it was: an index without a frame must not stop a queue.
+        elseif has(frame, 2) and not (rec and rec.x) and expires_of(frame) <= now then
+          expired[#expired + 1] = {id, frame, rec or {}}
+        else
+          if suspect and #ids > 0 then
+            ends = true
+            break
+          end
+          local n = #ids + 1
+          ids[n], found[n], special[n] = id, frame, (rec or byte(frame, 2) ~= 0) and true or nil
+          if rec then attempts[n], crashes[n] = (rec.a or 0) + 1, rec.c or 0 end
+        end
+        passed = i
+        if suspect then
           ends = true
           break
         end
-        local n = #ids + 1
-        ids[n], found[n], special[n] = id, frame, true
-        if rec then attempts[n], crashes[n] = (rec.a or 0) + 1, rec.c or 0 end
-      end
-      passed = i
-      if suspect then
-        ends = true
-        break
       end
     end
     if passed > 0 then C('ZREMRANGEBYRANK', line, 0, passed - 1) end
     for _, each in ipairs(expired) do
       close(each[1], each[2], each[3], 'c', 'expired')
     end
-    settle_dependents()
+    if #expired > 0 then settle_dependents() end
     late = late + #expired
     if ends then return true end
   end
@@ -122,17 +137,18 @@ local function claim(worker, owner, limit, seen, watching, served)
       if name == worker then return {'wait', soonest(), 1} end
     end
   end
-  local ids, found, special, attempts, crashes = {}, {}, {}, {}, {}
+  local taken = {ids = {}, found = {}, special = {}, attempts = {}, crashes = {}}
   local some_paused = C('EXISTS', paused) == 1
   local open = {}
   for _, queue in ipairs(served) do
     if not (some_paused and C('SISMEMBER', paused, queue) == 1) then open[#open + 1] = queue end
   end
   for _, queue in ipairs(open) do
-    if take_from(queue, limit, ids, found, special, attempts, crashes) or #ids >= limit then break end
+    if take_from(queue, limit, taken) or #taken.ids >= limit then break end
   end
+  local ids, found, attempts, crashes = taken.ids, taken.found, taken.attempts, taken.crashes
   if #ids == 0 then return {'wait', soonest(), 0} end
-  local first = grant(worker, owner, ids, found, special, crashes)
+  local first = grant(worker, owner, ids, found, taken.special, crashes)
   for _, queue in ipairs(open) do
     if C('EXISTS', ready(queue)) == 1 then wake(queue) end
   end

@@ -1,6 +1,6 @@
 -- Settlements. `settle(worker, owner, idle, first, last)` reads them from ARGV[first..last]:
---   'S' n id token …                      n successes with nothing to keep
---   'R' n id token outcome …              n successes with a result, kept for up to ten minutes
+--   'S' n id … token …                    n successes with nothing to keep
+--   'R' n id … token … outcome …          n successes with a result, kept for up to ten minutes
 --   kind id token p1 p2 p3 p4             any other, kind one of
 --     s success: p1 '1' with outcome p2, keep p3 ms      f failed: outcome p2
 --     r retry: p1 '1' with outcome p2, delay p3          z snoozed: delay p3
@@ -76,55 +76,58 @@ local function settle_one(alive, owner, idle, kind, id, token, p1, p2, p3, p4)
   return true
 end
 
--- Whether more than a frame and an owner's field is to be cleared away for any of these: an array of answers.
-local function entangled(ids)
+-- Whether more than a frame and an owner's field is to be cleared away for any of the n ids from ARGV[from] on: an array
+-- of answers.
+local function entangled(from, n)
   local there = {}
   for _, index in ipairs({waiters, cancels, notes}) do
     if C('HLEN', index) > 0 then
-      for i, found in ipairs(C('HMGET', index, unpack(ids))) do there[i] = there[i] or found end
+      for i, found in ipairs(C('HMGET', index, unpack(ARGV, from, from + n - 1))) do there[i] = there[i] or found end
     end
   end
   if C('ZCARD', kids) > 0 then
-    for i, id in ipairs(ids) do
-      local first = named(id)
+    for i = 1, n do
+      local first = named(ARGV[from + i - 1])
       there[i] = there[i] or #C('ZRANGEBYLEX', kids, '[' .. first, '[' .. first .. TOP, 'LIMIT', 0, 1) > 0
     end
   end
   return there
 end
 
--- A run of successes, each of `stride` words; those that leave nothing else behind are written together.
+-- A run of successes, ids before tokens before outcomes; those that leave nothing else behind are written together.
 local function settle_well(alive, owner, idle, first, n, stride, lost, number)
-  local ids, tokens = {}, {}
-  for i = 1, n do
-    local at = first + stride * (i - 1)
-    ids[i], tokens[i] = ARGV[at], ARGV[at + 1]
-  end
-  local values, there = alive and C('HMGET', owner, unpack(ids)) or {}, entangled(ids)
-  local plain, marks, ending = {}, {}, ':' .. ms
+  local tokens, outcomes = first + n - 1, first + 2 * n - 1 -- what stands before the first of them
+  local values, there = alive and C('HMGET', owner, unpack(ARGV, first, tokens)) or {}, entangled(first, n)
+  local marks, at, others, ending = {}, 0, {}, ':' .. ms
   if stride == 3 then ending = ending .. ':' end
   for i = 1, n do
-    if values[i] == tokens[i] and not there[i] then
-      local mark = 's' .. tokens[i] .. ending
-      if stride == 3 then mark = mark .. ARGV[first + 3 * i - 1] end
-      plain[#plain + 1] = ids[i]
-      marks[#marks + 1] = ids[i]
-      marks[#marks + 1] = mark
+    local token = ARGV[tokens + i]
+    if values[i] == token and not there[i] then
+      marks[at + 1] = ARGV[first + i - 1]
+      marks[at + 2] = stride == 2 and 's' .. token .. ending or 's' .. token .. ending .. ARGV[outcomes + i]
+      at = at + 2
+    else
+      others[#others + 1] = i
     end
   end
-  if #plain > 0 then
+  if at == 2 * n then
+    C('HDEL', owner, unpack(ARGV, first, tokens))
+    C('HDEL', frames, unpack(ARGV, first, tokens))
+  elseif at > 0 then
+    local plain = {}
+    for i = 1, at, 2 do plain[#plain + 1] = marks[i] end
     C('HDEL', owner, unpack(plain))
     C('HDEL', frames, unpack(plain))
+  end
+  if at > 0 then
     if stride == 3 then note_late(marks) else note_end(marks) end
   end
-  if #plain == n then return end
-  for i = 1, n do
-    if values[i] ~= tokens[i] or there[i] then
-      local has_outcome, outcome, keep_ms = '0', '', '0'
-      if stride == 3 then has_outcome, outcome, keep_ms = '1', ARGV[first + 3 * i - 1], '600000' end
-      if not settle_one(alive, owner, idle, 's', ids[i], tokens[i], has_outcome, outcome, keep_ms) then
-        lost[#lost + 1] = number + i
-      end
+  for _, i in ipairs(others) do
+    local has_outcome, outcome, keep_ms = '0', '', '0'
+    if stride == 3 then has_outcome, outcome, keep_ms = '1', ARGV[outcomes + i], '600000' end
+    local id, token = ARGV[first + i - 1], ARGV[tokens + i]
+    if not settle_one(alive, owner, idle, 's', id, token, has_outcome, outcome, keep_ms) then
+      lost[#lost + 1] = number + i
     end
   end
 end
