@@ -140,9 +140,13 @@ class TestRedisOnALoop(TestRedis):
 
     def make(self, clock: Clock) -> Backend:
         """A fresh namespace."""
-        backend = RedisOnALoop(Place(path=str(_server[0].path)), f"test-{next(_numbers)}", clock)
-        _loops.append(backend.loop)
-        return backend
+        return self.on_a_loop(fresh(clock))
+
+    def on_a_loop(self, backend: RedisBackend) -> RedisBackend:
+        """The same, whose callers are on a loop."""
+        looping = RedisOnALoop(backend.place, backend.namespace, backend.clock)
+        _loops.append(looping.loop)
+        return looping
 
 
 class TestFlakyRedis(TestRedis):

@@ -21,7 +21,11 @@ ENTRY_POINT_GROUP: Final = "typedgator.backends"
 _BUILT_IN: Final = {
     "locmem": "typedgator.backends.locmem",
     "redis": "typedgator.backends.redis",
+    "redis+cluster": "typedgator.backends.redis",
+    "redis+sentinel": "typedgator.backends.redis",
     "rediss": "typedgator.backends.redis",
+    "rediss+cluster": "typedgator.backends.redis",
+    "rediss+sentinel": "typedgator.backends.redis",
     "sqlite": "typedgator.backends.sqlite",
     "unix": "typedgator.backends.redis",
 }

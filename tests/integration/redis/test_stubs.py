@@ -16,6 +16,7 @@ from tests.integration.redis.servers import Server, needs_redis
 STUBS = Path(__file__).parents[3] / "stubs"
 MODULES = {
     "redis.connection": STUBS / "redis" / "connection.pyi",
+    "redis.crc": STUBS / "redis" / "crc.pyi",
     "redis.exceptions": STUBS / "redis" / "exceptions.pyi",
     "hiredis": STUBS / "hiredis" / "__init__.pyi",
 }

@@ -10,7 +10,7 @@ import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, TypeAlias, TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 import hiredis
 
@@ -21,7 +21,8 @@ from typedgator.backends.redis.canceling import canceling
 from typedgator.backends.redis.keeping import Keeping
 from typedgator.backends.redis.link import WAIT_S, Request
 from typedgator.backends.redis.reading import recalling
-from typedgator.backends.redis.road import Road
+from typedgator.backends.redis.road import Line, Road
+from typedgator.backends.redis.trouble import Trouble, told
 from typedgator.errors import BackendUnavailable
 from typedgator.wire.frame import Frame
 from typedgator.wire.ids import JobId, new_id
@@ -31,7 +32,6 @@ __all__ = ["AsyncRedis"]
 
 T = TypeVar("T")
 _Caller: TypeAlias = "tuple[Frame, asyncio.Future[Receipt]]"
-_ELSEWHERE: Final = ("READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "UNBLOCKED")
 
 
 class AsyncRedis:
@@ -115,7 +115,7 @@ class _Desk:
     def __init__(self, caller: Caller, loop: asyncio.AbstractEventLoop) -> None:
         self.caller = caller
         self.loop = loop
-        self.asking: Road = Road(caller.link.place, loop, caller.link.place.timeout_s)
+        self.asking: Road = Road(caller.link.where, loop, caller.link.place.timeout_s)
         self.post: _Post = _Post(self)
         self.together: _Together = _Together(self)
         self.keeping: Keeping | None = None if caller.confirm is None else Keeping(caller, loop, self.do)
@@ -153,26 +153,10 @@ class _Desk:
 
     async def ask(self, packed: bytes, *, again: bool = True) -> object:
         """An answer; a ReplyError only when it says that the script is not known."""
-        try:
-            answer = await (await self.asking.line()).send(packed)
-        except ConnectionError as error:
-            if not again:
-                raise self.unavailable(error) from error
-            try:
-                answer = await (await self.asking.line()).send(packed)
-            except OSError as another:
-                raise self.unavailable(another) from another
-        except OSError as error:
-            raise self.unavailable(error) from error
-        if isinstance(answer, hiredis.ReplyError):
-            if str(answer).startswith(_ELSEWHERE):
-                self.asking.close()
-            if not str(answer).startswith("NOSCRIPT"):
-                raise self.unavailable(answer) from answer
-        return answer
+        return (await self.asking.ask(packed, again=again))[0]
 
     def unavailable(self, error: Exception) -> BackendUnavailable:
-        return BackendUnavailable(f"{self.caller.link.place} did not do what it was asked: {error}")
+        return BackendUnavailable(told(error, self.caller.link.where))
 
 
 class _Together:
@@ -247,7 +231,7 @@ class _Post:
     def __init__(self, desk: _Desk) -> None:
         self._desk = desk
         self._box = new_id().hex().encode()
-        self._road = Road(desk.caller.link.place, desk.loop, desk.caller.link.place.timeout_s + WAIT_S)
+        self._road = Road(desk.caller.link.where, desk.loop, desk.caller.link.place.timeout_s + WAIT_S)
         self._waiting: dict[bytes, set[asyncio.Future[None]]] = {}
         self._listening: asyncio.Task[None] | None = None
 
@@ -270,18 +254,33 @@ class _Post:
 
     async def _listen(self) -> None:
         command = hiredis.pack_command((b"BLPOP", self._desk.caller.keys.told(self._box), b"%d" % int(WAIT_S)))
+        line: Line | None = None
         try:
             while self._waiting:
-                told = await (await self._road.line()).send(command)
-                if isinstance(told, list):
-                    for ended in self._waiting.get(cast(list[bytes], told)[1], ()):
-                        if not ended.done():
-                            ended.set_result(None)
-        except OSError:
-            # Those who wait look again by themselves, and find out what is wrong.
-            self._road.close()
+                line = await self._road.line()
+                answer = await line.send(command)
+                if isinstance(answer, hiredis.ReplyError):
+                    self._lost(answer, line)
+                    return
+                if isinstance(answer, list):
+                    self._ended(cast(list[bytes], answer)[1])
+        except OSError as error:
+            self._lost(error, line)
         finally:
             self._listening = None
+
+    def _ended(self, job_id: bytes) -> None:
+        for ended in self._waiting.get(job_id, ()):
+            if not ended.done():
+                ended.set_result(None)
+
+    def _lost(self, error: Exception, line: Line | None) -> None:
+        """The mailbox may be elsewhere now: those who wait look again, and find out what is wrong."""
+        self._road.close()
+        trouble = Trouble(self._desk.caller.link.where)
+        if trouble.pause_s(error, None if line is None else line.at, again=True) is not None:
+            for job_id in list(self._waiting):
+                self._ended(job_id)
 
     def close(self) -> None:
         """Nobody is told any more."""

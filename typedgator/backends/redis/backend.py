@@ -26,6 +26,7 @@ from typedgator.backends.redis.aio import AsyncRedis
 from typedgator.backends.redis.caller import Answer, Caller
 from typedgator.backends.redis.canceling import canceling
 from typedgator.backends.redis.doctor import examine
+from typedgator.backends.redis.keys import Keys
 from typedgator.backends.redis.link import Link, Request
 from typedgator.backends.redis.opening import check
 from typedgator.backends.redis.place import Place
@@ -56,7 +57,7 @@ class RedisBackend:
         self.place = place
         self.namespace = namespace
         self.clock: Clock = clock or SystemClock()
-        self.link: Link = Link(place)
+        self.link: Link = Link(place, Keys(namespace).named("meta"))
         self.caller: Caller = Caller(self.link, namespace, self.clock)
         self.on_loops: AsyncRedis = AsyncRedis(self.caller)
         """The same for callers on an event loop."""

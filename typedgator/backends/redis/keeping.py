@@ -32,7 +32,7 @@ class Keeping:
         self._caller = caller
         self._loop = loop
         self._do = do
-        self._road = Road(caller.link.place, loop, caller.link.place.timeout_s)
+        self._road = Road(caller.link.where, loop, caller.link.place.timeout_s)
         self._turn = asyncio.Lock()
         self._waiting: list[_Caller] = []
         self._sending: asyncio.Task[None] | None = None
@@ -60,17 +60,7 @@ class Keeping:
 
     async def _ask(self, request: Request, *, whole: bool) -> list[object]:
         """All answers come by one line, or the question is asked again: a WAIT elsewhere would wait for nothing."""
-        packed, again = request.all_packed(whole=whole), request.again
-        while True:
-            try:
-                line = await self._road.line()
-                return list(await asyncio.gather(*[line.send(each) for each in packed]))
-            except ConnectionError as error:
-                if not again:
-                    raise self._unavailable(error) from error
-            except OSError as error:
-                raise self._unavailable(error) from error
-            again = False
+        return await self._road.ask(*request.all_packed(whole=whole), again=request.again)
 
     def put(self, frame: Frame) -> "asyncio.Future[Receipt]":
         """What becomes of a plain frame."""

@@ -1,23 +1,27 @@
 """The wire: one connection for each thread to ask on, one to wait on, both of redis-py, packed by hiredis.
 
-Every error leaves as BackendUnavailable with its cause. What a server says when it is not the one to ask any more
-(READONLY, LOADING, MASTERDOWN, CLUSTERDOWN, UNBLOCKED) drops the connection: the next call asks who is.
+Every error leaves as BackendUnavailable with its cause. `whereabouts` knows where to connect, `trouble` whether to ask
+again.
 """
 
 import os
 import threading
+import time
 from collections.abc import Sequence
-from typing import Final, TypeAlias, TypedDict, cast
+from typing import Final, TypeAlias, cast
 from weakref import WeakSet
 
 import hiredis
 import msgspec
-from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
-from redis.exceptions import ClusterDownError, MasterDownError, NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.connection import Connection
 from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from typedgator.backends.redis.place import Place
+from typedgator.backends.redis.dial import dial
+from typedgator.backends.redis.place import Address, Place
 from typedgator.backends.redis.scripts import Script
+from typedgator.backends.redis.trouble import Trouble, line_holds, told
+from typedgator.backends.redis.whereabouts import Whereabouts, whereabouts
 from typedgator.errors import BackendUnavailable, NotReplicated
 
 __all__ = ["WAIT_S", "Link", "Request", "Word"]
@@ -25,8 +29,6 @@ __all__ = ["WAIT_S", "Link", "Request", "Word"]
 Word: TypeAlias = bytes | str | int
 WAIT_S: Final = 5.0
 """No wait in the server is longer."""
-_ELSEWHERE: Final = (ReadOnlyError, MasterDownError, ClusterDownError)
-"""Not LOADING: redis-py counts that as a broken line, as it should be."""
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -52,40 +54,32 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         return [self.packed(whole=whole), fence.packed(whole=whole), wait]
 
 
-class _Common(TypedDict):
-    db: int
-    username: str | None
-    password: str | None
-    socket_timeout: float
-    socket_connect_timeout: float
-    protocol: int
-
-
 class _Mine(threading.local):
     """This thread's connections; those of a process before a fork are left to it."""
 
     def __init__(self) -> None:
         self.pid = 0
-        self.generation = 0
+        self.at: Address | None = None
+        """Where both lead."""
         self.asking: Connection | None = None
         self.waiting: Connection | None = None
         self.waiting_id = 0
 
 
 class Link:
-    """A server, for any number of threads and for processes after a fork."""
+    """A server, for any number of threads and for processes after a fork; in a cluster, that which has `key`."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, key: bytes = b"") -> None:
         self.place = place
+        self.where: Whereabouts = whereabouts(place, key)
         self._mine = _Mine()
         self._all: WeakSet[Connection] = WeakSet()
         self._lock = threading.Lock()
-        self._generation = 1
 
     def close(self) -> None:
         """Hangs up for all threads; a later call connects again."""
         with self._lock:
-            self._generation += 1
+            self.where.renew()
             connections, self._all = list(self._all), WeakSet()
         for connection in connections:
             connection.disconnect()
@@ -130,100 +124,120 @@ class Link:
         seconds = max(min(seconds, WAIT_S), 0.001)
         limit = seconds + (0.2 if sharp else 0)
         packed = hiredis.pack_command((b"BLPOP", *lists, f"{limit:.3f}"))
-        return self._send(packed, again=True, waiting=True, patience_s=seconds if sharp else None) is not None
+        connection: Connection | None = None
+        clean = False
+        try:
+            connection = self._connection(waiting=True)
+            connection.send_packed_command((packed,), check_health=False)
+            if sharp and not connection.can_read(seconds):
+                self._unblock(connection)
+            answer = connection.read_response()
+            clean = True
+            return answer is not None
+        except (RedisError, OSError) as error:
+            clean = line_holds(error)
+            at = self._mine.at if connection is not None else None
+            if Trouble(self.where).pause_s(error, at, again=True) is None or connection is None:
+                raise self._unavailable(error) from error
+            # What there was may be lost with the line, and the lists may be elsewhere now.
+            return True
+        finally:
+            if not clean and connection is not None:
+                self._drop(connection)
 
-    def _send(
-        self, packed: bytes, *, again: bool, waiting: bool = False, patience_s: float | None = None, answers: int = 1
-    ) -> object:
+    def _unblock(self, waiting: Connection) -> None:
+        asking = self._connection(waiting=False)
+        clean = False
+        try:
+            # Elsewhere that number is another's, and its own wait ends by itself.
+            if self._mine.waiting is waiting:
+                packed = hiredis.pack_command((b"CLIENT", b"UNBLOCK", self._mine.waiting_id))
+                asking.send_packed_command((packed,), check_health=False)
+                asking.read_response()
+            clean = True
+        finally:
+            if not clean:
+                self._drop(asking)
+
+    def _send(self, packed: bytes, *, again: bool, answers: int = 1) -> object:
+        trouble: Trouble | None = None
         while True:
-            connection = self._connection(waiting=waiting)
+            connection: Connection | None = None
             # Half an answer may be left on the line, also after an interrupt: nobody must read it as his own.
             clean = False
             try:
+                connection = self._connection(waiting=False)
                 connection.send_packed_command((packed,), check_health=False)
-                if patience_s is not None and not connection.can_read(patience_s):
-                    self.ask("CLIENT", "UNBLOCK", self._mine.waiting_id)
                 answer = connection.read_response() if answers == 1 else _read(connection, answers)
                 clean = True
                 return answer
-            except (Disconnected, OSError) as error:
-                if not again or isinstance(error, TimeoutError):
+            except (RedisError, OSError) as error:
+                clean = line_holds(error)
+                trouble = trouble or Trouble(self.where)
+                at = self._mine.at if connection is not None else None
+                pause_s = trouble.pause_s(error, at, again=again)
+                if pause_s is None:
                     raise self._unavailable(error) from error
-            except ResponseError as error:
-                clean = not isinstance(error, _ELSEWHERE) and not str(error).startswith("UNBLOCKED")
-                raise self._unavailable(error) from error
-            except RedisError as error:  # it took too long, or was no answer
-                raise self._unavailable(error) from error
             finally:
-                if not clean:
-                    connection.disconnect()
-                    # The next one will have another id.
-                    self._mine.waiting = None if waiting else self._mine.waiting
-            again = False
+                if not clean and connection is not None:
+                    self._drop(connection)
+            time.sleep(pause_s)
+
+    def _drop(self, connection: Connection) -> None:
+        connection.disconnect()
+        mine = self._mine
+        # The next one will have another number.
+        mine.waiting = None if mine.waiting is connection else mine.waiting
+        mine.asking = None if mine.asking is connection else mine.asking
 
     def _connection(self, *, waiting: bool) -> Connection:
         mine = self._mine
-        if mine.pid != os.getpid() or mine.generation != self._generation:
+        if mine.pid != os.getpid() or mine.at is not self.where.at:
             mine.asking = mine.waiting = None
-            mine.pid, mine.generation = os.getpid(), self._generation
-        connection = mine.waiting if waiting else mine.asking
-        if connection is None:
-            connection = self._made(self.place.timeout_s + (WAIT_S if waiting else 0))
-            try:
-                connection.connect()
-                if waiting:
-                    connection.send_packed_command((hiredis.pack_command((b"CLIENT", b"ID")),), check_health=False)
-                    mine.waiting_id = cast(int, connection.read_response())
-            except (RedisError, OSError) as error:
-                connection.disconnect()
-                raise self._unavailable(error) from error
-            with self._lock:
-                self._all.add(connection)
+            mine.pid, mine.at = os.getpid(), self.where.at
+        return (mine.waiting if waiting else mine.asking) or self._connected(waiting=waiting)
+
+    def _connected(self, *, waiting: bool) -> Connection:
+        mine, where = self._mine, self.where
+        at = where.known or where.seek()
+        if mine.at is not at:
+            mine.asking = mine.waiting = None
+            mine.at = at
+        connection = dial(self.place, at, timeout_s=self.place.timeout_s + (WAIT_S if waiting else 0))
+        try:
+            connection.connect()
+            if where.proof:
+                connection.send_command(*where.proof)
+                where.prove(connection.read_response())
             if waiting:
-                mine.waiting = connection
-            else:
-                mine.asking = connection
+                connection.send_command("CLIENT", "ID")
+                mine.waiting_id = cast(int, connection.read_response())
+        except (RedisError, OSError):
+            connection.disconnect()
+            raise
+        with self._lock:
+            self._all.add(connection)
+        if waiting:
+            mine.waiting = connection
+        else:
+            mine.asking = connection
         return connection
 
-    def _made(self, timeout_s: float) -> Connection:
-        place = self.place
-        common: _Common = {
-            "db": place.db,
-            "username": place.username,
-            "password": place.password,
-            "socket_timeout": timeout_s,
-            "socket_connect_timeout": place.connect_timeout_s,
-            "protocol": 2,
-        }
-        if place.path is not None:
-            return UnixDomainSocketConnection(path=place.path, **common)
-        if not place.tls:
-            return Connection(host=place.host, port=place.port, socket_keepalive=True, **common)
-        return SSLConnection(
-            host=place.host,
-            port=place.port,
-            socket_keepalive=True,
-            ssl_cert_reqs="required",
-            ssl_check_hostname=True,
-            ssl_ca_certs=place.ca_certs,
-            ssl_certfile=place.certfile,
-            ssl_keyfile=place.keyfile,
-            **common,
-        )
-
     def _unavailable(self, error: Exception) -> BackendUnavailable:
-        return BackendUnavailable(f"{self.place} did not do what it was asked: {type(error).__name__}: {error}")
+        return BackendUnavailable(told(error, self.where))
 
 
 def _read(connection: Connection, answers: int) -> list[object]:
     """So many answers; the first error among them, once all are read."""
     read: list[object] = []
-    refused: ResponseError | None = None
-    for _ in range(answers):
+    refused: RedisError | None = None
+    for number in range(answers):
         try:
             read.append(connection.read_response())
         except ResponseError as error:
-            refused = refused or error
+            # Of what was asked before in the same breath, nobody may say that nothing was done.
+            known = number == 0 or isinstance(error, NoScriptError)
+            refused = refused or (error if known else Disconnected(str(error)))
     if refused is not None:
         raise refused
     return read

@@ -8,7 +8,10 @@ from typing import cast
 
 import hiredis
 
-from typedgator.backends.redis.place import Place
+from typedgator.backends.redis.place import Address, Place
+from typedgator.backends.redis.trouble import Trouble, line_holds, told
+from typedgator.backends.redis.whereabouts import Nowhere, Whereabouts
+from typedgator.errors import BackendUnavailable
 
 __all__ = ["Line", "Road"]
 
@@ -16,8 +19,8 @@ __all__ = ["Line", "Road"]
 class Road:
     """The way to the server: one line, made when it is first needed and again when it broke."""
 
-    def __init__(self, place: Place, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
-        self._place = place
+    def __init__(self, where: Whereabouts, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
+        self._where = where
         self._loop = loop
         self._timeout_s = timeout_s
         self._line: Line | None = None
@@ -25,8 +28,9 @@ class Road:
 
     @property
     def open_line(self) -> "Line | None":
-        """The line, if there is one that holds."""
-        return self._line if self._line is not None and self._line.open else None
+        """The line, if there is one that holds and leads to where it should."""
+        line = self._line
+        return line if line is not None and line.open and line.at is self._where.at else None
 
     async def line(self) -> "Line":
         """Raises OSError."""
@@ -38,38 +42,93 @@ class Road:
         # Shielded: the first caller may give up, and the others still want the line.
         return await asyncio.shield(self._making)
 
+    async def ask(self, *packed: bytes, again: bool) -> list[object]:
+        """The answers, all by one line; a ReplyError among them says that a script is not known.
+
+        `again`: may be asked once more when the line broke. Raises BackendUnavailable.
+        """
+        trouble: Trouble | None = None
+        while True:
+            line: Line | None = None
+            try:
+                line = await self.line()
+                answers = await asyncio.gather(*[line.send(each) for each in packed])
+                error = _refused(answers)
+                if error is None:
+                    return answers
+            except OSError as broken:
+                error = broken
+            trouble = trouble or Trouble(self._where)
+            pause_s = trouble.pause_s(error, None if line is None else line.at, again=again)
+            if line is not None and not line_holds(error):
+                self.drop(line)
+            if pause_s is None:
+                raise BackendUnavailable(told(error, self._where)) from error
+            await asyncio.sleep(pause_s)
+
     def _made(self, making: "asyncio.Task[Line]") -> None:
         self._making = None
         if not making.cancelled() and making.exception() is None:
+            self.close()
             self._line = making.result()
 
     async def _make(self) -> "Line":
-        place = self._place
-
-        def protocol() -> Line:
-            return Line(self._loop, self._timeout_s)
-
-        async with asyncio.timeout(place.connect_timeout_s):
-            if place.path is not None:
-                _, line = await self._loop.create_unix_connection(protocol, place.path)
-            else:
-                _, line = await self._loop.create_connection(protocol, place.host, place.port, ssl=_context(place))
-            hello: list[tuple[bytes | str | int, ...]] = []
-            if place.password is not None:
-                names = () if place.username is None else (place.username,)
-                hello.append(("AUTH", *names, place.password))
-            if place.db:
-                hello.append(("SELECT", place.db))
-            for words in hello:
-                answer = await line.send(hiredis.pack_command(words))
-                if isinstance(answer, hiredis.ReplyError):
+        where = self._where
+        at = where.known
+        if at is None:
+            at = await self._loop.run_in_executor(None, where.seek)
+        async with asyncio.timeout(where.place.connect_timeout_s):
+            line = await self._connected(at)
+            greeted = False
+            try:
+                await self._greet(line)
+                greeted = True
+            finally:
+                if not greeted:
                     line.close()
-                    raise OSError(f"{words[0]!r} was refused: {answer}")
         return line
 
+    async def _connected(self, at: Address) -> "Line":
+        place = self._where.place
+
+        def protocol() -> Line:
+            return Line(self._loop, self._timeout_s, at)
+
+        if at.path is not None:
+            _, line = await self._loop.create_unix_connection(protocol, at.path)
+        else:
+            _, line = await self._loop.create_connection(protocol, at.host, at.port, ssl=_context(place))
+        return line
+
+    async def _greet(self, line: "Line") -> None:
+        """Says who we are, and hears whether it is the one."""
+        where, place = self._where, self._where.place
+        hello: list[tuple[bytes | str | int, ...]] = []
+        if place.password is not None:
+            names = () if place.username is None else (place.username,)
+            hello.append(("AUTH", *names, place.password))
+        if place.db:
+            hello.append(("SELECT", place.db))
+        if where.proof:
+            hello.append(where.proof)
+        for words in hello:
+            answer = await line.send(hiredis.pack_command(words))
+            if isinstance(answer, hiredis.ReplyError):
+                lasting = words[0] == "AUTH" or str(answer).startswith(("NOAUTH", "NOPERM"))
+                raise Nowhere(f"{words[0]!r} was refused: {answer}", lasting=lasting)
+            if words is where.proof:
+                where.prove(answer)
+
     def close(self) -> None:
+        """Hangs up."""
         if self._line is not None:
             self._line.close()
+            self._line = None
+
+    def drop(self, line: "Line") -> None:
+        """Hangs up this one, if there is no other yet."""
+        line.close()
+        if self._line is line:
             self._line = None
 
 
@@ -82,11 +141,20 @@ def _context(place: Place) -> ssl.SSLContext | None:
     return context
 
 
+def _refused(answers: list[object]) -> Exception | None:
+    for answer in answers:
+        if isinstance(answer, hiredis.ReplyError) and not str(answer).startswith("NOSCRIPT"):
+            # Of what was asked before in the same breath, nobody may say that nothing was done.
+            return answer if answer is answers[0] else ConnectionResetError(str(answer))
+    return None
+
+
 class Line(asyncio.Protocol):
     """Questions and answers, in one order."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, timeout_s: float, at: Address) -> None:
         self.open: bool = False
+        self.at = at
         self._loop = loop
         self._timeout_s = timeout_s
         self._reader = hiredis.Reader()
