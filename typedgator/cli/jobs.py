@@ -9,8 +9,9 @@ from typing import Final
 import click
 import msgspec
 
-from typedgator.backends.contract import CancelAnswer, HeldKind, Holding, Inspect
+from typedgator.backends.contract import CancelAnswer, Inspect
 from typedgator.cli.endings import NOT_DONE, Misuse
+from typedgator.cli.holding import HeldShown, held_shown, names_of, task_shown
 from typedgator.cli.place import Asked, asking, where_kept
 from typedgator.cli.showing import JobShown, job_shown, print_job, print_json, print_rows, say
 from typedgator.errors import JobUnknown
@@ -74,7 +75,7 @@ class Purged(msgspec.Struct, frozen=True):
 class Held(msgspec.Struct, frozen=True):
     """`jobs held`."""
 
-    held: list[HeldKind]
+    held: list[HeldShown]
 
 
 @click.group()
@@ -100,10 +101,11 @@ def list_jobs(
     """List jobs, what needs attention first."""
     gator = Asked(dsn, app).gator()
     wanted = [JobState(name) for name in state] or list(_IN_ORDER)
+    names = set[str]() if task is None else names_of(gator.registry, task)
     found: list[JobShown] = []
     for each in wanted:
         matching = (
-            job for job in _each(inspecting(gator.backend), each, queue, limit, task) if task in (None, job.task)
+            job for job in _each(inspecting(gator.backend), each, queue, limit, task) if not names or job.task in names
         )
         found += islice(matching, limit + 1 - len(found))
     if task is not None and not found:
@@ -117,7 +119,18 @@ def list_jobs(
         return
     print_rows(
         ("id", "task", "state", "queue", "attempt", "accepted", "why"),
-        [(job.id, job.task, job.state, job.queue, job.attempt, job.accepted_at, _why(job)) for job in shown.jobs],
+        [
+            (
+                job.id,
+                task_shown(gator.registry, job.task),
+                job.state,
+                job.queue,
+                job.attempt,
+                job.accepted_at,
+                _why(job),
+            )
+            for job in shown.jobs
+        ],
         numbers=frozenset({"attempt"}),
     )
     if shown.more:
@@ -131,14 +144,15 @@ def list_jobs(
 def show(job_id: str, values: bool, dsn: str | None, app: str | None, as_json: bool) -> None:
     """Show one job: where it is, its attempts, its last error."""
     wanted = parse_id(job_id)
-    record = inspecting(Asked(dsn, app).gator().backend).find(wanted)
+    gator = Asked(dsn, app).gator()
+    record = inspecting(gator.backend).find(wanted)
     if record is None:
         raise JobUnknown(job_id)
     shown = job_shown(record, values=values)
     if as_json:
         print_json(shown)
     else:
-        print_job(shown)
+        print_job(msgspec.structs.replace(shown, task=task_shown(gator.registry, shown.task)))
 
 
 @jobs.command("cancel")
@@ -217,18 +231,20 @@ def purge(state: str, queue: str | None, yes: bool, dsn: str | None, app: str | 
 @jobs.command("held")
 @asking
 def held(dsn: str | None, app: str | None, as_json: bool) -> None:
-    """List what held jobs wait for: a worker that knows this task with these arguments."""
+    """List what held jobs wait for, why, since when, and when they will fail."""
     gator = Asked(dsn, app).gator()
-    backend = gator.backend
-    kinds = backend.held_kinds() if isinstance(backend, Holding) and backend.can.holding else []
+    found = held_shown(gator)
     if as_json:
-        print_json(Held(kinds))
-    elif not kinds:
+        print_json(Held(found))
+    elif not found:
         say(f"No held jobs in {where_kept(gator)}.")
     else:
         print_rows(
-            ("task", "arguments", "jobs"),
-            [(kind.task, kind.schema, kind.jobs) for kind in kinds],
+            ("task", "arguments", "jobs", "since", "until", "why"),
+            [
+                (task_shown(gator.registry, each.task), each.schema, each.jobs, each.since, each.until, each.reason)
+                for each in found
+            ],
             numbers=frozenset({"jobs"}),
         )
 
@@ -256,7 +272,7 @@ def _why(job: JobShown) -> str:
 def _must_be_known(gator: Gator, task: str) -> None:
     """With --app, a misspelt task is told apart from a task without jobs."""
     names = [known.name for known in gator.registry]
-    if names and task not in names:
+    if names and gator.registry.find(task) is None and task not in gator.registry.retired:
         near = difflib.get_close_matches(task, names, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise Misuse(f"no task is called {task} there, and no job bears that name{hint}")

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Generator
+from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,49 @@ def test_held_kinds_name_the_task_that_is_missing(gator: Gator, command: Command
     held = answer("jobs", "held")["held"]
     assert [(kind["task"], kind["jobs"]) for kind in held] == [("app.double", 1)]
     assert "app.double" in command("jobs", "held").stdout
+
+
+def test_held_says_why_since_when_and_until_when(gator: Gator, command: Command, answer: Callable[..., Any]) -> None:
+    """Of each kind the job that will fail first; the kind with the least time left comes first."""
+    double = gator.registry.find("app.double")
+    assert double is not None
+    double.task(22)
+    Gator(hold_for=3600).pop()
+    Gator(hold_for=60).pop()
+    gator.task(gator.registry.find("app.fail"), "no such order")  # type: ignore[arg-type]  # it is there
+    Gator(hold_for=1800).pop()
+
+    first, second = answer("jobs", "held")["held"]
+    assert (first["task"], first["schema"], first["jobs"]) == ("app.double", double.fingerprint, 2)
+    assert (second["task"], second["jobs"]) == ("app.fail", 1)
+    assert first["reason"] == "task app.double is not known to the worker that took it"
+    since, until = (datetime.fromisoformat(first[name]) for name in ("since", "until"))
+    assert timedelta(seconds=60) <= until - since < timedelta(seconds=120)
+    rows = command("jobs", "held").stdout.splitlines()
+    assert rows[0].split() == ["task", "arguments", "jobs", "since", "until", "why"]
+    assert f"{until.astimezone():%Y-%m-%d %H:%M:%S}" in rows[1]
+    assert "is not known" in rows[1]
+
+
+def test_a_renamed_task_is_listed_under_both_names(gator: Gator, command: Command, tmp_path: Path) -> None:
+    """Stored under the old one, and run by the new; with `--app`, `--task` takes either."""
+    (tmp_path / "later.py").write_text(
+        "from typedgator import Gator\ngator = Gator()\ngator.retired('app.fail')\n"
+        "@gator.register(name='later.twice', aliases=('app.double',))\ndef twice(n: int) -> int:\n    return 2 * n\n",
+        encoding="utf-8",
+    )
+    Gator().pop()
+    try:
+        for name in ("later.twice", "app.double"):
+            listed = command("jobs", "list", "--app", "later", "--task", name).stdout
+            assert listed.count("app.double (now later.twice)") == 3, listed
+        assert "app.fail (retired)" in command("jobs", "list", "--app", "later").stdout
+        assert "app.double (now later.twice)" in command("jobs", "held", "--app", "later").stdout
+        assert "app.double (now later.twice)" in command("jobs", "show", "later", "--app", "later").stdout
+        assert "(now" not in command("jobs", "list").stdout
+        assert command("jobs", "list", "--app", "later", "--task", "app.fail", "--state", "held").returncode == 0
+    finally:
+        del sys.modules["later"]
 
 
 def test_queues_counts_pauses_and_resumes(gator: Gator, command: Command, answer: Callable[..., Any]) -> None:
