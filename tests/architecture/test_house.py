@@ -23,7 +23,7 @@ PACKAGE = ROOT / "typedgator"
 FLOORS = (
     {"__init__", "__main__"},
     {"cli"},
-    {"worker", "dashboard", "testing", "contrib"},
+    {"worker", "dashboard", "testing", "contrib", "contracts"},
     {"gator"},
     {"inline"},
     {"execution", "leases"},

@@ -12,6 +12,7 @@ from typedgator.cli.doctor import doctor
 from typedgator.cli.endings import BY_SIGNAL, refusal_of
 from typedgator.cli.jobs import jobs
 from typedgator.cli.queues import queues
+from typedgator.cli.schema import schema
 from typedgator.cli.worker import worker
 from typedgator.errors import GatorError
 
@@ -45,5 +46,5 @@ def main() -> None:
     """Typed tasks, run later: start workers, look at jobs and queues."""
 
 
-for _command in (worker, check, jobs, queues, doctor, demo):
+for _command in (worker, check, jobs, queues, schema, doctor, demo):
     main.add_command(_command)

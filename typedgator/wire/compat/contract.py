@@ -1,22 +1,18 @@
-"""A task's contract and how two releases of it differ: each change with both verdicts, and the order to deploy in.
+"""A task's contract, what a change of it is, and the order to deploy in.
 
 `in_flight`: old producers, new workers. That is every job that is queued when new workers start.
 `rolling`: new producers, old workers. That is what happens while producers were deployed first, or together.
 Arguments go from producer to worker; results come back, so there the roles are the other way round.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import Enum
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
-from typedgator.wire.compat.node import Node, node, same
-from typedgator.wire.compat.refusals import Refusal, Roles, refusals
-from typedgator.wire.compat.spoken import spoken
-
-__all__ = ["Advice", "Change", "Contract", "Parameter", "ParameterKind", "advised", "compare"]
+__all__ = ["Advice", "Change", "Contract", "Parameter", "ParameterKind", "advised"]
 
 ParameterKind: TypeAlias = Literal["positional-only", "positional", "*args", "keyword-only", "**kwargs"]
 """How a parameter is given; `positional` is by position or by name."""
@@ -39,11 +35,12 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One difference. `path` is where: `cc`, `items[].price`; "" is all of it. The verdicts are "" for ok, else why
-    this one breaks.
+    """One difference, of a part or of the task itself. `path` is where: `cc`, `items[].price`; "" is all of it.
+
+    The verdicts are "" for ok, else why this one breaks.
     """
 
-    part: Literal["arguments", "result"]
+    part: Literal["arguments", "result", "task"]
     path: str
     what: str
     in_flight: str = ""
@@ -72,137 +69,6 @@ def advised(changes: Sequence[Change]) -> Advice:
     if in_flight and rolling:
         return Advice.TWO_STEPS
     if in_flight:
-        stranding = any(change.in_flight for change in changes if change.part == "arguments")
+        stranding = any(change.in_flight for change in changes if change.part != "result")
         return Advice.PRODUCERS_THEN_DRAIN if stranding else Advice.PRODUCERS_FIRST
     return Advice.WORKERS_FIRST if rolling else Advice.ANY_ORDER
-
-
-_OLD_TO_NEW: Final = Roles("old producers", "new workers")
-_NEW_TO_OLD: Final = Roles("new producers", "old workers")
-
-
-def compare(old: Contract, new: Contract) -> list[Change]:
-    """Every difference that matters, those of the arguments first. Empty when there is none.
-
-    Raises PayloadMismatch for a schema that cannot be read.
-    """
-    before, after = node(old.arguments), node(new.arguments)
-    in_flight = refusals(before, after, _OLD_TO_NEW) + _extra_keywords(old, new, before, after, _OLD_TO_NEW)
-    rolling = refusals(after, before, _NEW_TO_OLD) + _extra_keywords(new, old, after, before, _NEW_TO_OLD)
-    changes = _merged("arguments", in_flight, rolling)
-    changes = [*_renames(changes, before, after), *_signature(old, new)]
-    if not same(before, after) and not changes:
-        changes = [Change("arguments", "", "described differently, with the same values")]
-    return changes + _results(node(old.result), node(new.result))
-
-
-def _results(before: Node, after: Node) -> list[Change]:
-    """Who reads is the producer: what new workers return, old producers wait for."""
-    in_flight = refusals(after, before, Roles("new workers", "old producers"))
-    rolling = refusals(before, after, Roles("old workers", "new producers"))
-    changes = _merged("result", in_flight, rolling)
-    if not same(before, after) and not changes:
-        return [Change("result", "", "described differently, with the same values")]
-    return changes
-
-
-def _merged(
-    part: Literal["arguments", "result"], in_flight: Sequence[Refusal], rolling: Sequence[Refusal]
-) -> list[Change]:
-    """One change for each place, however many reasons there are."""
-    # Whoever writes holds the old schema in one direction and the new one in the other.
-    arriving, leaving = (in_flight, rolling) if part == "arguments" else (rolling, in_flight)
-    changes: list[Change] = []
-    for path in dict.fromkeys(refusal.path for refusal in (*in_flight, *rolling)):
-        here = [refusal for refusal in arriving if refusal.path == path]
-        back = [refusal for refusal in leaving if refusal.path == path]
-        changes.append(
-            Change(
-                part,
-                path,
-                _what(here, back),
-                "; ".join(dict.fromkeys(refusal.why for refusal in in_flight if refusal.path == path)),
-                "; ".join(dict.fromkeys(refusal.why for refusal in rolling if refusal.path == path)),
-            )
-        )
-    return changes
-
-
-def _what(here: Sequence[Refusal], back: Sequence[Refusal]) -> str:
-    """The change at one place. `here` is old to new, `back` new to old."""
-    first = here[0] if here else back[0]
-    old, new = (first.sent, first.taken) if here else (first.taken, first.sent)
-    required = any(refusal.kind == "missing" for refusal in here)
-    was_required = any(refusal.kind == "missing" for refusal in back)
-    said: list[str] = []
-    if new is None:
-        return f"removed ({spoken(old)})" if old is not None else "removed"
-    if old is None:
-        return f"added, {'required' if required else 'with a default'}: {spoken(new)}"
-    if required:
-        said.append("has no default any more")
-    if was_required:
-        said.append("has a default now")
-    if not same(old, new) and any(refusal.kind == "value" for refusal in (*here, *back)):
-        said.append(f"{spoken(old)} → {spoken(new)}")
-    return ", ".join(said) or "an extra keyword may bear a parameter's name"
-
-
-def _renames(changes: Sequence[Change], before: Node, after: Node) -> list[Change]:
-    """The same changes; what was perhaps renamed says so, when it is one and the type stayed."""
-    gone = {name: old for name, old in (before.properties or {}).items() if name not in (after.properties or {})}
-    came = {name: new for name, new in (after.properties or {}).items() if name not in (before.properties or {})}
-    pairs = [(one, other) for one, old in gone.items() for other, new in came.items() if same(old, new)]
-    if len(pairs) != 1:
-        return list(changes)
-    [(one, other)] = pairs
-    said = {one: f"; renamed to {other}?", other: f"; was it {one}?"}
-    return [msgspec.structs.replace(change, what=change.what + said.get(change.path, "")) for change in changes]
-
-
-def _extra_keywords(writer: Contract, reader: Contract, sent: Node, taken: Node, roles: Roles) -> list[Refusal]:
-    """An extra keyword may bear the name of what is a parameter on the other side, where it could not be passed on."""
-    extra = next((parameter.name for parameter in reader.parameters if parameter.kind == "**kwargs"), None)
-    if extra is None or sent.properties is None or taken.properties is None or extra not in sent.properties:
-        return []
-    may_be_extra = any(each.name == extra and each.kind == "**kwargs" for each in writer.parameters)
-    clashing = sorted(_named(reader) - (_named(writer) if may_be_extra else set()))
-    if not clashing:
-        return []
-    shown = ", ".join(clashing)
-    why = f"{roles.readers} have {shown} as a parameter, and {roles.writers} may send it as an extra keyword"
-    return [Refusal(extra, "value", why, sent.properties[extra], taken.properties[extra])]
-
-
-def _named(contract: Contract) -> set[str]:
-    """The parameters that an extra keyword cannot be called."""
-    return {each.name for each in contract.parameters if each.kind in ("positional", "keyword-only")}
-
-
-def _signature(old: Contract, new: Contract) -> Iterator[Change]:
-    """What the wire does not see: how parameters are given, and the values of defaults."""
-    before = {parameter.name: parameter for parameter in old.parameters}
-    for place, parameter in enumerate(new.parameters):
-        was = before.get(parameter.name)
-        if was is None:
-            continue
-        if was.kind != parameter.kind:
-            yield Change("arguments", parameter.name, f"{was.kind} → {parameter.kind}; calls are written otherwise")
-        elif _moved(old, new, place):
-            yield Change("arguments", parameter.name, "another position; calls by position are written otherwise")
-        both = not isinstance(was.default, UnsetType) and not isinstance(parameter.default, UnsetType)
-        if both and (was.default != parameter.default or type(was.default) is not type(parameter.default)):
-            what = f"default {_shown(was.default)} → {_shown(parameter.default)}; jobs get that of their worker"
-            yield Change("arguments", parameter.name, what)
-
-
-def _moved(old: Contract, new: Contract, place: int) -> bool:
-    parameter = new.parameters[place]
-    if parameter.kind not in ("positional-only", "positional"):
-        return False
-    return next(n for n, each in enumerate(old.parameters) if each.name == parameter.name) != place
-
-
-def _shown(default: object) -> str:
-    text = msgspec.json.encode(default).decode()
-    return text if len(text) <= 40 else f"{text[:39]}…"

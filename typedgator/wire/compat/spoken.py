@@ -2,9 +2,13 @@
 
 from typing import Final
 
-from typedgator.wire.compat.node import Node
+import msgspec
+from msgspec import UnsetType
 
-__all__ = ["spoken"]
+from typedgator.wire.compat.contract import Contract, Parameter
+from typedgator.wire.compat.node import Node, node
+
+__all__ = ["shown_default", "signature", "spoken"]
 
 _NAMES: Final = {
     "null": "None",
@@ -21,6 +25,7 @@ _NAMES: Final = {
     "decimal": "Decimal",
 }
 _MOST_VALUES: Final = 6
+_LONGEST_DEFAULT: Final = 40
 _LEAST, _MOST = -(2**63), 2**64 - 1
 _LIMITS: Final = {
     "minimum": "≥ {}",
@@ -87,3 +92,35 @@ def _implied(schema: Node, name: str, value: object) -> bool:
     if schema.prefix_items is not None:
         return name == "max_items" or (name == "min_items" and value == len(schema.prefix_items))
     return False
+
+
+def signature(contract: Contract) -> str:
+    """`(to: str, *, copies: int = 1) -> None`: a contract as a `def` is written, without the function's name."""
+    arguments, parts = node(contract.arguments).properties or {}, list[str]()
+    last = ""
+    for parameter in contract.parameters:
+        if last == "positional-only" and parameter.kind != last:
+            parts.append("/")
+        if parameter.kind == "keyword-only" and last not in ("*args", "keyword-only"):
+            parts.append("*")
+        last = parameter.kind
+        parts.append(_parameter(parameter, arguments.get(parameter.name, Node())))
+    if last == "positional-only":
+        parts.append("/")
+    return f"({', '.join(parts)}) -> {spoken(node(contract.result))}"
+
+
+def _parameter(parameter: Parameter, schema: Node) -> str:
+    if parameter.kind == "*args":
+        return f"*{parameter.name}: {spoken(schema.items or Node())}"
+    if parameter.kind == "**kwargs":
+        return f"**{parameter.name}: {spoken(schema.values or Node())}"
+    if isinstance(parameter.default, UnsetType):
+        return f"{parameter.name}: {spoken(schema)}"
+    return f"{parameter.name}: {spoken(schema)} = {shown_default(parameter.default)}"
+
+
+def shown_default(default: object) -> str:
+    """A default as JSON, shortened."""
+    text = msgspec.json.encode(default).decode()
+    return text if len(text) <= _LONGEST_DEFAULT else f"{text[:_LONGEST_DEFAULT]}…"
