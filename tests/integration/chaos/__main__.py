@@ -98,6 +98,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=4, help="threads, and coroutines, of each worker")
     parser.add_argument("--seconds", type=float, default=0.03, help="how long one job takes, on average")
     parser.add_argument("--lease", type=float, default=5.0)
+    parser.add_argument("--slack", type=float, default=1.0, help="how much longer recovery may take than the lease")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--replicated", action="store_true", help="accepted means that a replica has it")
     parser.add_argument("--folder", type=Path, help="leaves journals and logs there")
@@ -113,6 +114,7 @@ def main() -> None:
         workers=said.workers,
         slots=said.slots,
         lease=said.lease,
+        slack=said.slack,
         seconds=said.seconds,
         least=said.least,
         replicated=said.replicated,

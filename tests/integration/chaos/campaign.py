@@ -12,8 +12,10 @@ from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from heapq import heappop, heappush
 from pathlib import Path
+from threading import Thread
 
 import msgspec
 
@@ -38,6 +40,8 @@ SWEEP_S = 3.0
 AGAIN_S = 2.5
 """After an outage the workers may take so long until they claim again: the longest pause of the claimer, and a bit."""
 PATIENCE_S = 90.0
+FORGOTTEN_S = 1.0
+"""What was written so long before a failover may be forgotten by it; so long after it, who asks may ask the old one."""
 
 
 @dataclass
@@ -53,6 +57,8 @@ class Plan:
     seconds: float = 0.03
     pause: tuple[float, float] = (0.1, 0.6)
     """Between two faults, at least."""
+    slack: float = 1.0
+    """Recovery: how much longer than the lease."""
     least: int = 1
     replicated: bool = False
     says: bool = False
@@ -74,9 +80,8 @@ class Campaign:
         self.folder = folder
         self.lease = plan.lease
         self.chance = random.Random(plan.seed)
-        self.history = History(lease=plan.lease, least=plan.least)
+        self.history = History(lease=plan.lease, slack=plan.slack, least=plan.least)
         self.held = False
-        self.failing = False
         dsn = stage.dsn + ("&durability=replicated" if plan.replicated else "")
         self._env = {
             **os.environ,
@@ -93,6 +98,9 @@ class Campaign:
         self._numbers = 0
         self._to_find: deque[str] = deque()
         self._open: dict[str, float] = {}
+        self._seen: dict[str, float] = {}
+        self._forgotten: list[float] = []
+        """Since when a failover may have forgotten what was seen to have ended: it is looked up again."""
         self._waiting_again: list[list[float]] = []
         self._swept = now()
         self._looked = now()
@@ -120,9 +128,10 @@ class Campaign:
     @contextmanager
     def rollback(self) -> Generator[None]:
         """Inside, a server is lost that may have been asked what no other server knows."""
-        since = now()
+        since = now() - FORGOTTEN_S
         yield
-        self.history.rollbacks.append(Rollback(since - 1, now() + 1, loses=not self.plan.replicated))
+        self.history.rollbacks.append(Rollback(since, now() + FORGOTTEN_S, loses=not self.plan.replicated))
+        self._forgotten.append(since)
 
     # ---- the play
 
@@ -164,15 +173,41 @@ class Campaign:
             # Not more than can be worked off meanwhile, or all would be waiting and nothing at risk.
             self._until(lambda: len(self._open) < 40 + 4 * plan.jobs // rounds, 60, "jobs to end", moving=True)
             name = self._next_of(turns)
+            if name is None:
+                break
             fault = self.faults[name]
             self.diary.note(name, "-")
-            fault.strike()
+            if fault.slow:
+                self._beside(fault.strike, partial(producers.allow, 1 + share // 40))
+            else:
+                fault.strike()
             fault.strikes += 1
             self.diary.note(f"{name}-done", "-")
             producers.allow(share - share // 2)
             self._say(turns)
 
-    def _next_of(self, turns: list[str]) -> str:
+    def _beside(self, strike: Callable[[], None], meanwhile: Callable[[], None]) -> None:
+        """What takes seconds has a thread of its own, and all else goes on."""
+        failed: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                strike()
+            except BaseException as error:
+                failed.append(error)
+
+        thread, told = Thread(target=run, name="fault"), now()
+        thread.start()
+        while thread.is_alive():
+            self._pump()
+            if now() - told > 0.2:
+                told = now()
+                meanwhile()
+            time.sleep(LOOK_S)
+        if failed:
+            raise failed[0]
+
+    def _next_of(self, turns: list[str]) -> str | None:
         found: list[str] = []
 
         def ready() -> bool:
@@ -183,7 +218,7 @@ class Campaign:
             return False
 
         self._until(ready, PATIENCE_S, f"one of {sorted(set(turns))} to be possible")
-        return found[0]
+        return found[0] if found else None
 
     def _undo(self) -> None:
         while self._timeline:
@@ -205,6 +240,7 @@ class Campaign:
         while self._timeline and self._timeline[0].at <= now():
             heappop(self._timeline).what()
         self.hear()
+        self._forget()
         self._find()
         if now() - self._looked > 0.2:
             self._looked = now()
@@ -240,6 +276,14 @@ class Campaign:
             if at >= until:
                 self.history.outages.append((since, min(at, until + AGAIN_S)))
                 self._waiting_again.remove([since, until])
+                self.diary.note("outage", "-", word=f"{since:.2f}..{min(at, until + AGAIN_S):.2f}")
+
+    def _forget(self) -> None:
+        while self._forgotten:
+            since = self._forgotten.pop()
+            for job_id, at in self._seen.items():
+                if at >= since and self.history.finals.pop(job_id, None) is not None:
+                    self._open[job_id] = at
 
     def _find(self) -> None:
         """Looks up what has ended, and now and then all that is open: who wrote it may not have lived to say so."""
@@ -258,6 +302,7 @@ class Campaign:
                 return
             if record is not None and record.state in FINAL:
                 self.history.finals[job_id] = _final(record)
+                self._seen[job_id] = now()
                 self._open.pop(job_id, None)
 
     @property

@@ -9,7 +9,8 @@ import signal
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from tests.integration.chaos.journal import now
-from tests.integration.chaos.stages import ClusterStage, SentinelStage, SingleStage, Stage
+from tests.integration.chaos.stages import PEERS, ClusterStage, SentinelStage, SingleStage, Stage
+from tests.integration.redis.servers import Server
 
 if TYPE_CHECKING:
     from tests.integration.chaos.campaign import Campaign
@@ -26,6 +27,8 @@ class Fault:
     stages: ClassVar[tuple[str, ...]] = ("single",)
     seldom: ClassVar[bool] = False
     """It is costly: one in three of the others' turns."""
+    slow: ClassVar[bool] = False
+    """It takes seconds: it has a thread of its own."""
 
     def __init__(self, campaign: "Campaign") -> None:
         self.campaign = campaign
@@ -279,9 +282,7 @@ class ClockStep(Fault):
 
 class _Failover(Fault):
     seldom = True
-
-    def ready(self) -> bool:
-        return not self.campaign.failing
+    slow = True
 
     @property
     def sentinels(self) -> SentinelStage:
@@ -293,21 +294,27 @@ class _Failover(Fault):
 
 
 class _SentinelFailover(_Failover):
+    """The master is cut off until another one is; then it comes back, and must learn that it is master no more."""
+
     stages = ("sentinel",)
 
-    def fail(self) -> None:
+    def strike(self) -> None:
         watched = self.sentinels.watched
         watched.in_step()
         master = watched.master
-        with self.campaign.outage(), self.campaign.rollback():
-            undo = self.cut(master.port)
-            watched.failed_over(master)
-            undo()
+        with self.campaign.rollback():
+            with self.campaign.outage():
+                self.cut(master)
+                watched.failed_over(master)
+            self.undo(master)
             watched.in_step()
 
-    strike = fail
+    def cut(self, master: Server) -> None:
+        """Nobody, or no other server, reaches it any more."""
+        raise NotImplementedError
 
-    def cut(self, port: int) -> "object":
+    def undo(self, master: Server) -> None:
+        """It is there again."""
         raise NotImplementedError
 
 
@@ -316,32 +323,35 @@ class SentinelKill(_SentinelFailover):
 
     name = "sentinel_kill"
 
-    def cut(self, port: int) -> "object":
-        master = next(server for server in self.sentinels.watched.servers if server.port == port)
+    def cut(self, master: Server) -> None:
         master.kill()
-        return master.start
+
+    def undo(self, master: Server) -> None:
+        master.start()
 
 
 class SentinelPause(_SentinelFailover):
-    """SIGSTOP of the master until another one is; then it goes on, and must learn that it is master no more."""
+    """SIGSTOP of the master, SIGCONT when another one is."""
 
     name = "sentinel_pause"
 
-    def cut(self, port: int) -> "object":
-        master = next(server for server in self.sentinels.watched.servers if server.port == port)
+    def cut(self, master: Server) -> None:
         master.pause()
-        return master.resume
+
+    def undo(self, master: Server) -> None:
+        master.resume()
 
 
 class SentinelPartition(_SentinelFailover):
-    """The master is cut off from sentinels and replicas; clients reach it, or, every other time, they do not."""
+    """The proxy cuts the master off from sentinels and replicas; clients reach it, or every other time do not."""
 
     name = "sentinel_partition"
 
-    def cut(self, port: int) -> "object":
-        proxy = self.sentinels.watched.proxies[port]
-        proxy.hold("127.0.0.2" if self.strikes % 2 else "")
-        return proxy.release
+    def cut(self, master: Server) -> None:
+        self.sentinels.watched.proxies[master.port].hold("" if self.strikes % 2 else PEERS)
+
+    def undo(self, master: Server) -> None:
+        self.sentinels.watched.proxies[master.port].release()
 
 
 class ClusterMigrate(_Failover):
@@ -377,8 +387,8 @@ class ClusterKill(_Failover):
         with self.campaign.outage(), self.campaign.rollback():
             owner.kill()
             cluster.failed_over(owner, stage.slot)
-            owner.start()
-            cluster.in_step()
+        owner.start()
+        cluster.in_step()
 
 
 KINDS: Final[dict[str, type[Fault]]] = {

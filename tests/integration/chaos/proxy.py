@@ -92,7 +92,7 @@ class _Line:
         elif self.proxy.cuts(self.asked):
             self.end(reset=True)
             return
-        if data is not None and other.transport is not None:
+        if data is not None and other.transport is not None and not other.transport.is_closing():
             other.transport.write(data)
 
     def end(self, *, reset: bool = False) -> None:

@@ -14,7 +14,7 @@ from typing import Final, Self
 from tests.integration.chaos.proxy import Proxy
 from tests.integration.redis.servers import EXECUTABLE, Cluster, Sentinels, Server, free_port
 
-__all__ = ["STAGES", "ClusterStage", "SentinelStage", "SingleStage", "SqliteStage", "Stage", "clock_shim"]
+__all__ = ["PEERS", "STAGES", "ClusterStage", "SentinelStage", "SingleStage", "SqliteStage", "Stage", "clock_shim"]
 
 NAMESPACE: Final = "chaos"
 TIMEOUT: Final = "timeout=2"
@@ -125,7 +125,7 @@ class ProxiedSentinels(Sentinels):
     """Every server stands behind a proxy, which is all that the others know of it."""
 
     def __init__(self, **said: object) -> None:
-        super().__init__(**said, sentinel_settings=(f"bind-source-addr {PEERS}",))  # type: ignore[arg-type]
+        super().__init__(**said, sentinel_settings=(f"bind-source-addr {PEERS}", "sentinel announce-ip 127.0.0.1"))  # type: ignore[arg-type]
         self.proxies: dict[int, Proxy] = {}
         for server in self.servers:
             inner = free_port()

@@ -9,6 +9,8 @@ from tests.integration.chaos.campaign import Plan
 from tests.integration.chaos.faults import kinds_of
 from tests.integration.redis.servers import needs_redis
 
+SLACK = 15.0
+"""Seconds: how soon a job runs again is measured on a quiet machine, by `make chaos`; here others work as well."""
 SOME = {
     "worker_kill": 12,
     "worker_freeze": 1,
@@ -30,7 +32,7 @@ def test_redis_loses_no_job_and_writes_no_outcome_twice(tmp_path: Path) -> None:
     """Whatever kind of fault strikes: accepted is final exactly once, and soon; every extra run has its reason."""
     assert set(SOME) == set(kinds_of("single"))
 
-    figures = play("single", Plan(jobs=2000, kinds=SOME, seconds=0.02, pause=(0.05, 0.3)), tmp_path)
+    figures = play("single", Plan(jobs=2000, kinds=SOME, seconds=0.02, pause=(0.05, 0.3), slack=SLACK), tmp_path)
 
     assert figures["broken"] == {}, figures
     assert figures["faults"] == SOME
@@ -41,7 +43,7 @@ def test_sqlite_loses_no_job_and_writes_no_outcome_twice(tmp_path: Path) -> None
     """Killed, frozen and replaced workers."""
     kinds = {"worker_kill": 4, "worker_freeze": 1, "worker_deploy": 1}
 
-    figures = play("sqlite", Plan(jobs=400, kinds=kinds, seconds=0.1), tmp_path)
+    figures = play("sqlite", Plan(jobs=400, kinds=kinds, seconds=0.1, slack=SLACK), tmp_path)
 
     assert figures["broken"] == {}, figures
     assert figures["faults"] == kinds
