@@ -1,4 +1,7 @@
-"""Enqueue: a plain frame is three words after a head that is the same for all of its queue; any other says more."""
+"""Enqueue: a plain frame is three words after a head that is the same for all of its queue; any other says more.
+
+One plain frame, several, or any: each has a script of its own.
+"""
 
 from collections.abc import Sequence
 from typing import Final, cast
@@ -34,6 +37,10 @@ def accepting(caller: Caller, frames: Sequence[Frame]) -> Steps[list[Receipt]]:
 def _accepting(caller: Caller, frames: Sequence[Frame]) -> Steps[list[Receipt]]:
     queues = dict.fromkeys(frame.queue for frame in frames)
     lines = [key for queue in queues for key in (caller.keys.ready(queue), caller.keys.wake(queue))]
+    if len(frames) == 1 and is_plain(frames[0]):
+        keys = *caller.keys.plain, *lines
+        found = yield Request(caller.script("enqueue_one"), keys, _plain(frames[0]), confirm=caller.confirm)
+        return [_receipt(frames[0], found)]
     if all(map(is_plain, frames)):
         words = [word for frame in frames for word in _plain(frame)]
         known = yield Request(
@@ -60,6 +67,10 @@ def _accept_one(caller: Caller, frame: Frame) -> Receipt:
     known = caller.link.run_packed(packed_plain(caller, frame))
     if known is None:
         return caller.do(accepting(caller, [frame]))[0]
+    return _receipt(frame, known)
+
+
+def _receipt(frame: Frame, known: object) -> Receipt:
     return Receipt(ReceiptStatus.DUPLICATE if known else ReceiptStatus.NEW, frame.job_id)
 
 
@@ -76,7 +87,7 @@ def packed_plain(caller: Caller, frame: Frame) -> bytes:
 def _plain_head(caller: Caller, queue: str) -> tuple[bytes, bytes]:
     """The command up to the job's own three words; the frame from its expiry to its envelope."""
     name, keys = queue.encode("ascii"), caller.plain_keys(queue)
-    words = b"EVALSHA", caller.script("enqueue_plain").sha, b"%d" % len(keys), *keys
+    words = b"EVALSHA", caller.script("enqueue_one").sha, b"%d" % len(keys), *keys
     head = b"*%d\r\n" % (len(words) + 3) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
     caller.plain_heads[queue] = found = head, bytes(8) + bytes((len(name),)) + name
     return found

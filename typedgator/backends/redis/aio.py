@@ -192,8 +192,8 @@ class _Together:
         return next(accepting(self._desk.caller, [frame for frame, _ in some])).packed()
 
     def _answered(self, some: "list[_Caller]", answer: object) -> None:
-        if isinstance(answer, list):
-            known = set(cast(list[int], answer))
+        if isinstance(answer, list | int):
+            known = {answer} if isinstance(answer, int) else set(cast(list[int], answer))
             for number, (frame, receipt) in enumerate(some, 1):
                 status = ReceiptStatus.DUPLICATE if number in known else ReceiptStatus.NEW
                 if not receipt.done():

@@ -27,20 +27,6 @@ local function place(queue, line, list, args)
   end
 end
 
-if #ARGV == 3 then
-  local id, head, rest = ARGV[1], ARGV[2], ARGV[3]
-  if C('HSETNX', frames, id, head .. accepted .. rest) == 0 then return {1} end
-  for i = 3, 7 do
-    if C('HEXISTS', KEYS[i], id) == 1 then
-      C('HDEL', frames, id)
-      return {1}
-    end
-  end
-  local score = int((255 - byte(head, 3)) * LANE + HALF + C('HINCRBY', meta, 'seq', 1))
-  place(sub(rest, 10, 9 + byte(rest, 9)), KEYS[12], KEYS[13], {score, id})
-  return known
-end
-
 local ids = {}
 for i = 1, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
 local there = C('HMGET', frames, unpack(ids))

@@ -10,6 +10,7 @@ if ARGV[2] == '1' then
   C('SADD', paused, queue)
 else
   C('SREM', paused, queue)
-  wake(queue)
+  -- A token is there only where the queue is known: enqueue_one.lua relies on it.
+  if C('SISMEMBER', queues, queue) == 1 then wake(queue) end
 end
 return 1

@@ -1,9 +1,9 @@
 -- Whole numbers below 2^53 as Redis must see them: Lua's own way to write them turns large ones into 1e+15.
 local function int(n) return string.format('%.0f', n) end
 
-local DIGITS = {[0] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'}
 -- `n` consecutive whole numbers as text; writing a large one costs more than most commands do.
 local function numbered(first, n)
+  local DIGITS = {[0] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'}
   local list = {}
   while #list < n do
     local digit = first % 10
