@@ -51,7 +51,7 @@ class Codec:
         self.canonical: Callable[[object], bytes] = canonical(term)
         self.unpack: Callable[[bytes], Any] = msgspec.msgpack.Decoder(wire_type(term), ext_hook=no_ext).decode
         self.pack: Callable[[object], bytes] = (
-            self._pack_proved if any(_own_code(part) for part in term.all()) else pack
+            self._pack_proved if any(_own_code(part) or _recased(part) for part in term.all()) else pack
         )
         self.check: Callable[[object], Any] = self._first_check
         self.recheck: Callable[[object], Any] = self._first_recheck
@@ -100,6 +100,12 @@ def _own_code(term: Term) -> bool:
         cls = term.shape.cls
         return term.own_code or hasattr(cls, "__post_init__") or (issubclass(cls, tuple) and cls.__bases__ != (tuple,))
     return term.own_code
+
+
+def _recased(term: Term) -> bool:
+    """Whether letters change after the rules for them were checked: `^A` with to_lower, one `ß` that becomes `SS`."""
+    said = {name for name, _ in term.facets}
+    return not said.isdisjoint({"x-to_lower", "x-to_upper"}) and not said.isdisjoint({"pattern", "maxLength"})
 
 
 def _unbounded(term: Term) -> bool:

@@ -4,6 +4,7 @@ Neither pydantic nor annotated_types is imported: marks are known by the module 
 A constraint that cannot hold for its type, or that would loosen the strict rules, is refused here, at registration.
 """
 
+import functools
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -125,14 +126,22 @@ def _own_code(mark: object) -> str:
     """The name of code of the user's that a mark runs, "" when it runs none."""
     func = getattr(mark, "func", None)
     if callable(func):
-        named: Any = func
-        return f"{getattr(named, '__module__', None) or 'builtins'}.{getattr(named, '__qualname__', repr(named))}"
+        return _code_name(func)
     cls = type(mark)
     if hasattr(mark, "__get_pydantic_core_schema__") and not cls.__module__.startswith(("pydantic", "annotated_types")):
         return f"{cls.__module__}.{cls.__qualname__}"
     if cls.__module__.startswith("pydantic") and cls.__name__ == "UuidVersion":
         return f"pydantic.{mark!r}"
     return ""
+
+
+def _code_name(func: Any) -> str:
+    """A function's name, the same in every process: never its address."""
+    if type(func) is functools.partial:
+        return f"functools.partial({_code_name(func.func)})"
+    if not hasattr(func, "__qualname__"):
+        return _code_name(func.__class__)
+    return f"{getattr(func, '__module__', None) or 'builtins'}.{func.__qualname__}"
 
 
 def _facet(shape: Shape, name: str, value: Any) -> tuple[str, object]:
