@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark that needs no server, one after the other."""
+"""The first half of `make bench`: every benchmark that needs no server, one after the other."""
 
 import subprocess
 import sys

@@ -1,0 +1,63 @@
+"""PNG plots of a run; in an environment of their own, which has matplotlib.
+
+python -m benchmarks.peers.plots SUMMARY FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+
+from benchmarks.peers.records import load
+from benchmarks.peers.report import SECTIONS, Column, number
+from benchmarks.peers.table import OURS, Table
+
+THROUGHPUT = {
+    "Enqueue": ("sync caller /s", "one coroutine /s", "100 coroutines /s", "10,000 in one call /s"),
+    "Drain, sync no-op tasks": ("best /s",),
+    "Drain, async no-op tasks": ("best /s",),
+}
+COST = {
+    "Drain, sync no-op tasks": ("worker CPU µs",),
+    "An idle worker": ("latency p50 ms", "p99 ms", "PSS MB"),
+    "2,000 jobs of 50 ms, start, memory": ("2,000 x 50 ms, ms", "start to first job s"),
+}
+
+
+def draw(table: Table, wanted: dict[str, tuple[str, ...]], file: Path) -> None:
+    """Six small charts, the best on top."""
+    columns = [(title, column) for title, heads in wanted.items() for column in SECTIONS[title] if column[0] in heads]
+    figure, places = plt.subplots(2, 3, figsize=(13, 7.5), layout="constrained")
+    for place, (title, column) in zip(places.flat, columns, strict=True):
+        bars(place, table, title, column)
+    figure.savefig(file, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
+def bars(place: plt.Axes, table: Table, title: str, column: Column) -> None:
+    """One chart."""
+    head, find, less = column
+    found = sorted(((value, peer) for peer in table.peers if (value := find(table, peer)) is not None), reverse=less)
+    values, names = [value for value, _ in found], [peer for _, peer in found]
+    colours = ["#1b7f5a" if peer == OURS else "#9aa7b1" for peer in names]
+    drawn = place.barh(names, values, color=colours)
+    place.bar_label(drawn, [number(value) for value in values], padding=3, fontsize=8)
+    place.set_title(f"{title}: {head}", fontsize=9)
+    place.set_xlabel("less is better" if less else "more is better", fontsize=8)
+    place.tick_params(labelsize=8)
+    place.margins(x=0.18)
+    for side in ("top", "right"):
+        place.spines[side].set_visible(False)
+
+
+def main(summary: str, folder: str) -> None:
+    """Both files."""
+    mpl.use("Agg")
+    table = Table(load(Path(summary)))
+    draw(table, THROUGHPUT, Path(folder) / "throughput.png")
+    draw(table, COST, Path(folder) / "cost.png")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
