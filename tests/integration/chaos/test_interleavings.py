@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 
 import pytest
@@ -18,17 +18,19 @@ import pytest
 from tests.integration.chaos.journal import Tail
 from tests.integration.chaos.proxy import Proxy
 from tests.integration.chaos.stages import MovedServer, clock_shim
-from tests.integration.redis.servers import Server, needs_redis
-from typedgator.backends.contract import CancelAnswer, Receipt, ReceiptStatus, Settled
+from tests.integration.redis.servers import Cluster, Server, needs_redis
+from typedgator.backends.connect import connect
+from typedgator.backends.contract import CancelAnswer, Claimed, Receipt, ReceiptStatus, Settled
 from typedgator.backends.redis import Place, RedisBackend
 from typedgator.backends.redis.audit import faults
+from typedgator.errors import BackendUnavailable
 from typedgator.gator import Gator
 from typedgator.testing.clock import FakeClock
 from typedgator.testing.contract import Hand, job
-from typedgator.testing.contract.bench import LEASE_MS, Named, named, numbers
+from typedgator.testing.contract.bench import KEY, LEASE_MS, Named, named, numbers
 from typedgator.wire.ids import JobId, parse_id
 from typedgator.wire.states import JobState
-from typedgator.wire.verdict import RetryIn, Succeeded
+from typedgator.wire.verdict import Failed, Released, RetryIn, Succeeded, Verdict
 
 pytestmark = needs_redis
 ROOT = Path(__file__).resolve().parents[3]
@@ -90,15 +92,16 @@ def test_a_lost_claim_reply_comes_again_while_the_worker_lives(
     backend: RedisBackend, losing: Callable[[], None]
 ) -> None:
     """The jobs are its own already: it gets the same ones, under the same tokens, in their first attempt, once."""
-    backend.enqueue([job(number) for number in range(4)])
+    backend.enqueue([job(number) for number in range(9)])
     hand, other = Hand(backend, ["all"], LEASE_MS), Hand(backend, ["all"], LEASE_MS)
+    assert numbers(hand.claim(1) + other.claim(4)) == [0, 1, 2, 3, 4]  # now the backend knows the queues
     losing()
 
     claimed = hand.claim(2)
 
-    assert numbers(claimed) == [0, 1]
+    assert numbers(claimed) == [5, 6]
     assert [each.attempt for each in claimed] == [1, 1]
-    assert numbers(other.claim()) == [2, 3]
+    assert numbers(other.claim()) == [7, 8]
     assert hand.claim() == []
     assert hand.settle_all(claimed, Succeeded()) == [Settled.WRITTEN] * 2
 
@@ -115,18 +118,21 @@ def test_a_claim_after_a_lost_reply_brings_the_lost_ones_and_nothing_new(backend
     assert numbers(new) == [2, 3]
 
 
-def test_a_lost_settlement_reply_is_written_once(backend: RedisBackend, losing: Callable[[], None]) -> None:
-    """The settlement spent its token; sent again, it is what was written."""
+@pytest.mark.parametrize("verdict", [Succeeded(b"mine"), Succeeded(), RetryIn(1000, b"an error"), Released()])
+def test_a_lost_settlement_reply_is_written_once(
+    backend: RedisBackend, losing: Callable[[], None], verdict: Verdict
+) -> None:
+    """The settlement spent its token; sent again, it is what was written, and no other is under that token."""
     backend.enqueue([job(1)])
     hand = Hand(backend, ["all"], LEASE_MS)
     claimed = hand.claim_one()
     losing()
 
-    assert hand.settle(claimed, Succeeded(b"mine")) is Settled.WRITTEN
+    assert hand.settle(claimed, verdict) is Settled.WRITTEN
 
-    record = backend.find(named(1))
-    assert record is not None
-    assert (record.state, record.outcome, record.token) == (JobState.SUCCESS, b"mine", claimed.token)
+    before = backend.find(named(1))
+    assert hand.settle(claimed, Failed(b"another end")) is Settled.LOST
+    assert backend.find(named(1)) == before
 
 
 def test_a_reaped_worker_cannot_settle_after_anothers_success(backend: RedisBackend, clock: FakeClock) -> None:
@@ -138,6 +144,7 @@ def test_a_reaped_worker_cannot_settle_after_anothers_success(backend: RedisBack
     fresh = other.claim_one()
     assert (fresh.attempt, fresh.crashes) == (2, 1)
     assert fresh.token > stale.token
+    assert frozen.settle(stale, Succeeded(b"mine")) is Settled.LOST
     assert other.settle(fresh, Succeeded(b"the other's")) is Settled.WRITTEN
 
     late = [frozen.settle(stale, verdict) for verdict in (Succeeded(b"mine"), RetryIn(0, None), Succeeded())]
@@ -206,10 +213,72 @@ def test_the_id_of_an_instant_makes_one_job_a_day(backend: RedisBackend, clock: 
     assert state(backend, NIGHTLY) is JobState.SUCCESS
 
 
+VERBS: dict[str, Callable[[RedisBackend, Hand, list[Claimed]], object]] = {
+    "enqueue": lambda backend, hand, had: backend.enqueue([job(10), job(11)]),
+    "enqueue delayed": lambda backend, hand, had: backend.enqueue([job(10, delay_ms=1000), job(11, unique=KEY)]),
+    "claim": lambda backend, hand, had: hand.claim(2),
+    "beat": lambda backend, hand, had: hand.beat(*had),
+    "succeed": lambda backend, hand, had: hand.settle_all(had, Succeeded(b"a result")),
+    "retry": lambda backend, hand, had: hand.settle_all(had, RetryIn(1000, b"an error")),
+    "cancel": lambda backend, hand, had: backend.cancel(named(3)),
+    "leave": lambda backend, hand, had: hand.leave(),
+}
+
+
+@pytest.mark.timeout(180)
+def test_a_script_cut_by_a_migrating_slot_is_whole_or_not_at_all() -> None:
+    """The keys of a namespace are on two servers for a while: a verb waits or raises, and never does a half."""
+    with Cluster(node_timeout_ms=15_000) as cluster:
+        for verb, moved in product(VERBS, (1, 3, 5)):
+            namespace = f"cut-{next(_numbers)}"
+            backend = connect(f"{cluster.dsn}?timeout=0.3", namespace=namespace)
+            assert isinstance(backend, RedisBackend)
+            with closing(backend):
+                backend.open()
+                backend.enqueue([job(number) for number in range(6)])
+                hand = Hand(backend, ["all"], 600_000)
+                had = hand.claim(2)
+                slot = cluster.slot(namespace)
+                to = next(server for server in cluster.servers if server is not cluster.owner(slot))
+
+                with cluster.moving(slot, to) as move:
+                    assert move(moved) == moved, "there were fewer keys"
+                    try:
+                        VERBS[verb](backend, hand, had)
+                    except BackendUnavailable:
+                        during = "refused"
+                    else:
+                        during = "done"
+
+                assert faults(backend) == [], (verb, moved, during)
+                VERBS[verb](backend, hand, had)
+                assert faults(backend) == [], (verb, moved, during)
+                _all_there(backend, verb)
+
+
+def _all_there(backend: RedisBackend, verb: str) -> None:
+    """Each job where it belongs after this verb, whether it was called once or twice."""
+    states = [state(backend, number) for number in range(6)]
+    mine = {
+        "succeed": [JobState.SUCCESS] * 2,
+        "retry": [JobState.RETRYING] * 2,
+        "leave": [JobState.WAITING] * 2,
+    }.get(verb, [JobState.RUNNING] * 2)
+    assert states[:2] == mine, verb
+    if verb == "claim":  # perhaps twice: two more each time
+        assert states[2:4] == [JobState.RUNNING] * 2
+    else:
+        third = JobState.CANCELED if verb == "cancel" else JobState.WAITING
+        assert states[2:] == [JobState.WAITING, third, JobState.WAITING, JobState.WAITING], verb
+    if verb.startswith("enqueue"):
+        assert {state(backend, 10), state(backend, 11)} <= {JobState.WAITING, JobState.SCHEDULED}
+
+
 POISON = """
 import os, signal
 from tests.integration.chaos.journal import Journal
 from typedgator.context import current_job
+from typedgator.errors import BackendUnavailable
 from typedgator.gator import Gator
 
 gator = Gator()

@@ -60,9 +60,10 @@ class _Audit:
     def run(self) -> list[str]:
         prefix = self.keys.prefix.encode()
         pattern = re.sub(rb"([\[\]{}*?\\])", rb"\\\1", prefix) + b"*"
-        names = sorted(key[len(prefix) :].decode("latin-1") for key in self.ask("KEYS", pattern))
         queues = {queue.decode() for queue in self.ask("SMEMBERS", self.keys.named("queues"))}
         workers = {worker.decode() for worker in (*self.members("beats"), *self.members("over"))}
+        # After what names a key: of a slot that has moved, KEYS would list nothing where it was.
+        names = sorted(key[len(prefix) :].decode("latin-1") for key in self.ask("KEYS", pattern))
         self._names(names, queues, workers)
         frames = self.hash("frames")
         self._indexes(frames, queues, workers)
