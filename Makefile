@@ -8,7 +8,7 @@ TYPED := typedgator $(wildcard tests/typing)
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test oldest check format types bench chaos redis-server clean
+.PHONY: help venv demo test oldest check format types bench bench-peers soak chaos redis-server clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -60,8 +60,16 @@ format: $(STAMP) ## Format the code and fix what the linter can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(STAMP) ## Measure, beside a peer
-	@$(BIN)/python -m benchmarks $(ARGS)
+bench: $(STAMP) redis-server ## Measure for a few minutes, beside the peers that matter most
+	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.peers run --quick $(ARGS)
+
+bench-peers: $(STAMP) redis-server ## Measure beside all peers, and write docs/performance.md anew
+	@$(BIN)/python -m benchmarks.peers run $(ARGS)
+	@$(BIN)/python -m benchmarks.peers report
+
+soak: $(STAMP) redis-server ## Run a million jobs and see what they leave behind
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 chaos: $(STAMP) redis-server ## Play the long campaigns: 100,000 jobs, 500 faults
 	@$(BIN)/python -m tests.integration.chaos --long $(ARGS)
