@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Coroutine, Sequence
-from typing import Final, cast
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Final, TypeAlias, cast
 
 from typedgator.backends.checkup import Checkup
 from typedgator.backends.contract import (
@@ -42,6 +42,7 @@ __all__ = ["RedisBackend"]
 
 logger: Final = logging.getLogger("typedgator.redis")
 
+Ask: TypeAlias = Callable[[Request], object]
 _CAN: Final = Capabilities(durable=True, shared=True, exchange=True, wake=True, native_async=True)
 _LIMIT: Final = 1024
 """One claim is never larger, so that no script holds the server for long."""
@@ -110,16 +111,14 @@ class RedisBackend:
     def claim(self, worker: WorkerId, /, *, limit: int, wait_ms: int, seen: Token) -> list[Claimed]:
         """Lost replies again, else new jobs, else waits for some. Raises WorkerLapsed."""
         ends = time.monotonic() + wait_ms / 1000
-        waited = False
         until, alone = self._quiet.pop(worker, (0.0, False)) if wait_ms else (0.0, False)
+        wait = self._waiting(worker, until, ends, alone=alone)
         while True:
+            answer = self._claim(worker, limit, seen, wait)
+            if answer[0] == b"jobs":
+                return _claimed(answer)
             now = time.monotonic()
-            if now >= until:
-                answer = self._claim(worker, limit, seen, waited=waited)
-                if answer[0] == b"jobs":
-                    return _claimed(answer)
-                now = time.monotonic()
-                until, alone = now + int(cast(bytes, answer[1])) / 1000, bool(answer[2])
+            until, alone = now + int(cast(bytes, answer[1])) / 1000, bool(answer[2])
             if worker in self._woken:
                 # Only now: the token that ended the wait may have been that of a job, and woke nobody else.
                 self._woken.discard(worker)
@@ -128,18 +127,25 @@ class RedisBackend:
                 # Until then nothing can come that would not wake us: the next call may wait at once.
                 self._quiet[worker] = until, alone
                 return []
-            lists = [self.caller.keys.idle(worker), *(() if alone else self._lists(worker))]
-            waited = True
-            if self.link.wait(lists, min(until, ends) - now, sharp=until < ends):
-                until = 0.0
+            wait = self._waiting(worker, until, ends, alone=alone)
 
-    def _claim(self, worker: WorkerId, limit: int, seen: Token, *, waited: bool) -> Answer:
+    def _waiting(self, worker: WorkerId, until: float, ends: float, *, alone: bool) -> Ask | None:
+        """How to ask for jobs after a wait for them; None when there is nothing to wait for."""
+        seconds = min(until, ends) - time.monotonic()
+        if seconds <= 0:
+            return None
+        lists = [self.caller.keys.idle(worker), *(() if alone else self._lists(worker))]
+        return lambda request: self.link.wait_and_run(lists, seconds, request, sharp=until < ends)
+
+    def _claim(self, worker: WorkerId, limit: int, seen: Token, wait: Ask | None = None) -> Answer:
         queues = self._queues(worker)
-        words = worker, min(limit, _LIMIT), seen, int(waited)
+        words = worker, min(limit, _LIMIT), seen, int(wait is not None)
         while True:
-            answer, told = self.caller.run_whole(
-                "claim", self.caller.own(worker), lambda roster: (*words, *roster.serving(queues))
+            answer, told = self.caller.do(
+                self.caller.whole("claim", self.caller.own(worker), lambda roster: (*words, *roster.serving(queues))),
+                wait,
             )
+            wait = None
             self.caller.tell(told)
             claim = cast(Answer, answer)
             if claim[0] == b"reap":
@@ -219,7 +225,7 @@ class RedisBackend:
         settled += _settled(len(settlements), lost)
         claim = cast(Answer, answer)
         if claim[0] == b"reap":
-            claim = self._claim(worker, limit, seen, waited=False)
+            claim = self._claim(worker, limit, seen)
         elif claim[0] == b"lapsed":
             raise self._lapsed(worker)
         return settled, _claimed(claim) if claim[0] == b"jobs" else []

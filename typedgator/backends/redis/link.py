@@ -122,25 +122,40 @@ class Link:
         command.
         """
         seconds = max(min(seconds, WAIT_S), 0.001)
+        return self._wait(lists, seconds, None, sharp=sharp) is not None
+
+    def wait_and_run(self, lists: Sequence[bytes], seconds: float, request: Request, *, sharp: bool = False) -> object:
+        """The same, and then a script, which may run again should its answer be lost.
+
+        Both are sent at once: the server runs the script in the moment in which the wait ends.
+        """
+        answer = self._wait(lists, seconds, request, sharp=sharp)
+        return self.run(request) if answer is None else answer
+
+    def _wait(self, lists: Sequence[bytes], seconds: float, behind: Request | None, *, sharp: bool) -> object:
+        """What was taken, None when nothing; with a script `behind`, its answer, None when that is not to be had."""
         limit = seconds + (0.2 if sharp else 0)
         packed = hiredis.pack_command((b"BLPOP", *lists, f"{limit:.3f}"))
         connection: Connection | None = None
         clean = False
         try:
             connection = self._connection(waiting=True)
-            connection.send_packed_command((packed,), check_health=False)
+            connection.send_packed_command(
+                (packed if behind is None else packed + behind.packed(),), check_health=False
+            )
             if sharp and not connection.can_read(seconds):
                 self._unblock(connection)
             answer = connection.read_response()
             clean = True
-            return answer is not None
+            answer = answer if behind is None else _script_answer(connection)
+            return answer
         except (RedisError, OSError) as error:
-            clean = line_holds(error)
+            clean = behind is None and line_holds(error)
             at = self._mine.at if connection is not None else None
             if Trouble(self.where).pause_s(error, at, again=True) is None or connection is None:
                 raise self._unavailable(error) from error
             # What there was may be lost with the line, and the lists may be elsewhere now.
-            return True
+            return b"" if behind is None else None
         finally:
             if not clean and connection is not None:
                 self._drop(connection)
@@ -231,6 +246,14 @@ def _read(connection: Connection, answers: int) -> list[object]:
     """So many answers; the first error among them, once all are read."""
     read: list[object] = []
     refused: RedisError | None = None
+def _script_answer(connection: Connection) -> object:
+    """None when the server does not know the script."""
+    try:
+        return connection.read_response()
+    except NoScriptError:
+        return None
+
+
     for number in range(answers):
         try:
             read.append(connection.read_response())
