@@ -121,7 +121,6 @@ class Link:
         A server ends waits when it comes by, up to a tenth of a second late; `sharp`, it is told when, for one more
         command.
         """
-        seconds = max(min(seconds, WAIT_S), 0.001)
         return self._wait(lists, seconds, None, sharp=sharp) is not None
 
     def wait_and_run(self, lists: Sequence[bytes], seconds: float, request: Request, *, sharp: bool = False) -> object:
@@ -134,6 +133,7 @@ class Link:
 
     def _wait(self, lists: Sequence[bytes], seconds: float, behind: Request | None, *, sharp: bool) -> object:
         """What was taken, None when nothing; with a script `behind`, its answer, None when that is not to be had."""
+        seconds = max(min(seconds, WAIT_S), 0.001)
         limit = seconds + (0.2 if sharp else 0)
         packed = hiredis.pack_command((b"BLPOP", *lists, f"{limit:.3f}"))
         connection: Connection | None = None
@@ -146,8 +146,8 @@ class Link:
             if sharp and not connection.can_read(seconds):
                 self._unblock(connection)
             answer = connection.read_response()
-            clean = True
             answer = answer if behind is None else _script_answer(connection)
+            clean = True
             return answer
         except (RedisError, OSError) as error:
             clean = behind is None and line_holds(error)
@@ -242,10 +242,6 @@ class Link:
         return BackendUnavailable(told(error, self.where))
 
 
-def _read(connection: Connection, answers: int) -> list[object]:
-    """So many answers; the first error among them, once all are read."""
-    read: list[object] = []
-    refused: RedisError | None = None
 def _script_answer(connection: Connection) -> object:
     """None when the server does not know the script."""
     try:
@@ -254,6 +250,10 @@ def _script_answer(connection: Connection) -> object:
         return None
 
 
+def _read(connection: Connection, answers: int) -> list[object]:
+    """So many answers; the first error among them, once all are read."""
+    read: list[object] = []
+    refused: RedisError | None = None
     for number in range(answers):
         try:
             read.append(connection.read_response())
