@@ -13,6 +13,8 @@ import logging
 import random
 import traceback
 from collections.abc import Callable, Coroutine
+from functools import partial
+from threading import current_thread, main_thread
 from typing import Final, TypeAlias, assert_never, cast
 
 import msgspec
@@ -72,9 +74,13 @@ _FRAMES: Final = 40
 
 
 class Attempt:
-    """An attempt that can be called: its task, its arguments, and what `current_job()` will say."""
+    """An attempt that can be called: its task, its arguments, and what `current_job()` will say.
 
-    __slots__ = ("args", "claimed", "envelope", "job", "kwargs", "started", "task")
+    Where `late` is there, it cannot be called yet: first the user's upgrade is to be run, off the actors' threads.
+    `late` does so, and gives the attempt that can be called, or a settlement.
+    """
+
+    __slots__ = ("args", "claimed", "envelope", "job", "kwargs", "late", "started", "task")
 
     def __init__(
         self,
@@ -84,6 +90,7 @@ class Attempt:
         args: tuple[object, ...],
         kwargs: dict[str, object],
         job: CurrentJob,
+        late: "Callable[[], Attempt | Settlement] | None" = None,
     ) -> None:
         self.claimed: Final = claimed
         self.envelope: Final = envelope
@@ -91,6 +98,7 @@ class Attempt:
         self.args: Final = args
         self.kwargs: Final = kwargs
         self.job: Final = job
+        self.late: Final = late
         self.started: float = 0.0
 
     @property
@@ -131,17 +139,18 @@ def open_attempt(
     note: Callable[[int, bytes], bool] | None = None,
     *,
     hold_ms: int = HELD_MS,
+    upgrade_late: bool = False,
 ) -> Attempt | Settlement:
     """Makes a claimed frame callable, or settles it at once: nothing that a job's bytes say can hurt the worker.
 
-    A job that this worker cannot run is held for `hold_ms` at most.
+    A job that this worker cannot run is held for `hold_ms` at most. `upgrade_late`: see `Attempt`; no upgrade is run.
     """
     task = ""
     try:
         head = open_frame(claimed.frame)
         envelope = decode_envelope(head.envelope)
         task = envelope.task
-        opened = _opened(claimed, head, envelope, registry, note)
+        opened = _opened(claimed, head, envelope, registry, note, hold_ms if upgrade_late else None)
     except Exception as error:  # PayloadMismatch; and whatever a user's validator raises in there
         return Settlement(claimed.job_id, claimed.token, Failed(_error_outcome(claimed, task, error)))
     if isinstance(opened, _Misfit):
@@ -170,12 +179,26 @@ def _opened(
     envelope: Envelope,
     registry: Registry,
     note: Callable[[int, bytes], bool] | None,
+    late_hold_ms: int | None,
 ) -> Attempt | Settlement | _Misfit:
     task = registry.find(envelope.task)
     if task is None:
         return _without_task(claimed, envelope.task, registry)
     schema = task.spec.arguments
+    job = CurrentJob(
+        claimed.job_id,
+        task=task.name,
+        queue=head.queue,
+        attempt=claimed.attempt,
+        token=claimed.token,
+        headers=envelope.headers,
+        enqueued_at_ms=envelope.enqueued_at,
+        note=note,
+    )
     if envelope.schema != schema.fingerprint and (upgrade := task.upgrades.get(envelope.schema)) is not None:
+        if late_hold_ms is not None:
+            late = partial(open_attempt, claimed, registry, note, hold_ms=late_hold_ms)
+            return Attempt(claimed, msgspec.structs.replace(envelope, task=task.name), task, (), {}, job, late)
         upgraded = _upgraded(claimed, envelope, task, upgrade)
         if not isinstance(upgraded, Envelope):
             return upgraded
@@ -190,16 +213,6 @@ def _opened(
         if envelope.schema == schema.fingerprint:
             raise
         return _Misfit(str(error))
-    job = CurrentJob(
-        claimed.job_id,
-        task=task.name,
-        queue=head.queue,
-        attempt=claimed.attempt,
-        token=claimed.token,
-        headers=envelope.headers,
-        enqueued_at_ms=envelope.enqueued_at,
-        note=note,
-    )
     return Attempt(claimed, present, task, args, kwargs, job)
 
 
@@ -219,11 +232,11 @@ def _upgraded(claimed: Claimed, envelope: Envelope, task: AnyTask, upgrade: Upgr
     made_by = f"{task.name}: its upgrade from {upgrade.arguments.shown}"
     try:
         made = upgrade.carry(bytes(envelope.args))
-    except KeyboardInterrupt:
-        raise  # meant for whoever runs a job in their own thread, not for the job
     except Cancel as signal:
         return Settlement(claimed.job_id, claimed.token, Canceled(_storable(signal.reason)))
     except BaseException as error:  # as in call
+        if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
+            raise  # Ctrl-C, which only that thread hears: meant for whoever runs a job there
         told = class_name(type(error)).removeprefix("builtins.")
         if upgrade.arguments.may_be_shown and task.spec.arguments.may_be_shown:
             told += f": {_text_of(error)}"

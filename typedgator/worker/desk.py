@@ -24,7 +24,8 @@ class Holding:
 
     def __init__(self, identity: WorkerId, attempt: Attempt, since: float) -> None:
         self.identity: Final = identity
-        self.attempt: Final = attempt
+        self.attempt: Attempt = attempt
+        """Another one as soon as its arguments were upgraded."""
         self.since: Final = since
         self.canceled: bool = False
         """Somebody asked the job to stop."""

@@ -68,7 +68,7 @@ class Dispatcher:
         sync: list[Holding | Errand] = []
         coroutines: list[Holding] = []
         for one in claimed:
-            opened = open_attempt(one, self._registry, self._note, hold_ms=self._hold_ms)
+            opened = open_attempt(one, self._registry, self._note, hold_ms=self._hold_ms, upgrade_late=True)
             if isinstance(opened, Settlement):
                 self._could_not_open(identity, one, opened)
                 continue
@@ -127,10 +127,27 @@ class Dispatcher:
 
     def starting(self, holding: Holding, /) -> bool:
         """An attempt is about to run. False when it is not ours any more."""
-        if holding not in self._desk:
+        if holding not in self._desk or not self._upgraded(holding):
             return False
         self._teller.starting(holding.attempt)
         return True
+
+    def _upgraded(self, holding: Holding) -> bool:
+        """Whether it can be called now; when not, it is off the desk and settled."""
+        late = holding.attempt.late
+        if late is None:
+            return True
+        opened = late()
+        if isinstance(opened, Settlement):
+            if self._desk.take(holding):
+                self._could_not_open(holding.identity, holding.attempt.claimed, opened)
+            return False
+        holding.attempt = opened
+        if holding.stopped:  # the attempt before was told, this one was not
+            opened.job.stop()
+        if holding.canceled:  # it has not started, and never will
+            self._settle_unfinished(holding, Canceled())
+        return holding in self._desk
 
     def ended(self, holding: Holding, ending: Ending, /) -> None:
         """An attempt ended: it leaves the desk, and its settlement is on its way."""

@@ -271,9 +271,9 @@ class LoopExecutor:
     async def _attempt(self, holding: Holding) -> None:
         ending: Ending | None = None
         try:
-            if holding.attempt.policy.on_start is None:
+            if holding.attempt.policy.on_start is None and holding.attempt.late is None:
                 ours = self._told.starting(holding)
-            else:  # a hook may block
+            else:  # a hook may block, an upgrade too
                 ours = await asyncio.to_thread(self._told.starting, holding)
             if ours:
                 ending = (

@@ -1,16 +1,18 @@
 """Jobs that a worker cannot run are held for one that can; jobs that nobody can read fail, and say why."""
 
 import logging
+import threading
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 import pytest
 
 from tests.integration.worker.conftest import Start
-from tests.integration.worker.crew import PATIENCE, Heard
+from tests.integration.worker.crew import PATIENCE, Heard, until
 from typedgator import Call, Gator, Job, JobFailed, JobState, Worker
-from typedgator.backends.contract import HeldKind
-from typedgator.events import JobEnded, JobHeld, JobsHeld
+from typedgator.backends.contract import Beat, HeldKind
+from typedgator.events import JobEnded, JobHeld, JobsHeld, JobStarted
 from typedgator.testing.contract import job as made_up
 from typedgator.wire.ids import shown_id
 
@@ -196,6 +198,68 @@ def test_a_running_worker_tries_an_upgrade_that_failed_again_later(
     shift.worker._janitor.release_held()
     assert new.job(job.id, found).result(timeout=PATIENCE) == "5"
     assert len(tries) == 3
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_upgrade_that_waits_holds_up_nobody(gator: Gator, start: Start, is_async: bool) -> None:
+    """It takes a slot as a task does: claims and the event loop go on, and the attempt starts when it is done."""
+    old_job = enqueue(release(gator, first), 5)
+    new, go, ran_in = release(gator, knows_nothing), Event(), list[str]()
+
+    async def on_loop(words: str) -> str:
+        return words
+
+    def in_thread(words: str) -> str:
+        return words
+
+    found: Any = new.register(name="t")(on_loop if is_async else in_thread)
+
+    @found.upgrade
+    def from_first(number: int) -> Call[str]:
+        ran_in.append(threading.current_thread().name)
+        assert go.wait(PATIENCE)
+        return found.call(f"number {number}")  # type: ignore[no-any-return]  # a call of whatever is registered
+
+    started = Heard().on(new.events, JobStarted)
+    start(new, concurrency=2)
+    until(lambda: len(ran_in) == 1, "the upgrade")
+    assert found.task("new").result(timeout=PATIENCE) == "new"
+    assert [event.job_id for event in started.of(JobStarted)].count(old_job.id) == 0
+    go.set()
+    assert new.job(old_job.id, found).result(timeout=PATIENCE) == "number 5"
+    assert ran_in[0].startswith("typedgator-helper" if is_async else "typedgator-task")
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_job_that_is_canceled_during_its_upgrade_never_starts(gator: Gator, start: Start, is_async: bool) -> None:
+    """It goes as any other that has not started; what the upgrade makes of it is of no use."""
+    old_job = enqueue(release(gator, first), 5)
+    new, go, runs = release(gator, knows_nothing), Event(), list[str]()
+
+    async def on_loop(words: str) -> None:
+        runs.append(words)
+
+    def in_thread(words: str) -> None:
+        runs.append(words)
+
+    found: Any = new.register(name="t")(on_loop if is_async else in_thread)
+    upgrading = Event()
+
+    @found.upgrade
+    def from_first(number: int) -> Call[None]:
+        upgrading.set()
+        assert go.wait(PATIENCE)
+        return found.call("late")  # type: ignore[no-any-return]  # a call of whatever is registered
+
+    shift = start(new)
+    assert upgrading.wait(PATIENCE)
+    old_job.cancel()
+    holding = shift.worker._desk.all()[0]
+    shift.worker._dispatcher.hear(Beat(cancels=[holding.token]))
+    go.set()
+    shift.end()
+    assert old_job.state() is JobState.CANCELED
+    assert runs == []
 
 
 @pytest.mark.parametrize("stored", [b"", b"\xff" * 40, b"\x81\xa1v\x01", bytes(16_000)], ids=len)
