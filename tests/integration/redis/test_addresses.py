@@ -1,12 +1,14 @@
 """What a DSN of sentinels or of a cluster may say, and what is said of one that leads nowhere."""
 
 import asyncio
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from shutil import which
 
 import pytest
 
-from tests.integration.redis.servers import Cluster, Sentinels, Server, free_port, needs_redis
+from tests.integration.redis.servers import EXECUTABLE, Cluster, Sentinels, Server, free_port, needs_redis, until
 from typedgator.backends.connect import connect
 from typedgator.backends.contract import ReceiptStatus
 from typedgator.backends.redis import Place, RedisBackend
@@ -146,19 +148,72 @@ class TestWrongServers:
             for wrong in ("", ":two@"):
                 refused(f"redis+sentinel://{wrong}{rest}?sentinel_password=two&timeout=600", "(?i)auth|password")
 
-            with closing(connect(f"redis+sentinel://:one@{rest}?sentinel_password=two")) as backend:
-                assert isinstance(backend, RedisBackend)
-                backend.open()
-                assert backend.enqueue([job(1)])[0].status is ReceiptStatus.NEW
-                assert asyncio.run(backend.aenqueue([job(1)]))[0].status is ReceiptStatus.DUPLICATE
+            works(f"redis+sentinel://:one@{rest}?sentinel_password=two")
 
     def test_a_cluster_with_a_password(self) -> None:
         """Nodes are asked with it, too."""
         with Cluster(node_timeout_ms=15_000, password="one") as cluster:
             refused(f"{cluster.dsn}?timeout=600", "Authentication required")
 
-            with closing(connect(f"redis+cluster://:one@{cluster.addresses}")) as backend:
-                assert isinstance(backend, RedisBackend)
-                backend.open()
-                assert backend.enqueue([job(1)])[0].status is ReceiptStatus.NEW
-                assert asyncio.run(backend.aenqueue([job(1)]))[0].status is ReceiptStatus.DUPLICATE
+            works(f"redis+cluster://:one@{cluster.addresses}")
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Settings of a server whose certificate is for 127.0.0.1 and no other name."""
+    if which("openssl") is None:
+        pytest.skip("openssl was not found")
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = folder / "key.pem", folder / "cert.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=here -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run([*command.split(), "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    return {
+        "tls-cert-file": str(certificate),
+        "tls-key-file": str(key),
+        "tls-ca-cert-file": str(certificate),
+        "tls-auth-clients": "no",
+        "tls-replication": "yes",
+    }
+
+
+@needs_redis
+class TestTls:
+    """`rediss+sentinel://`, `rediss+cluster://`."""
+
+    def test_sentinels_and_servers_are_checked(self, tls: dict[str, str]) -> None:
+        """Both must be named as in their certificates; from threads and from event loops."""
+        ports = free_port(), free_port()
+        settings = [word for name, value in tls.items() for word in (f"--{name}", value)]
+        with Server(settings=("--tls-port", str(ports[0]), *settings)), Server() as sentinel:
+            written = sentinel.folder / "sentinel.conf"
+            lines = (f"port {sentinel.port}", f"tls-port {ports[1]}", *(f"{name} {tls[name]}" for name in tls))
+            written.write_text("\n".join((*lines, f"sentinel monitor jobs 127.0.0.1 {ports[0]} 1")) + "\n")
+            sentinel.kill()
+            sentinel.become((EXECUTABLE, str(written), "--sentinel", "--bind", "127.0.0.1"))
+            sentinel.start()
+            query = f"jobs?ssl_ca_certs={tls['tls-ca-cert-file']}"
+
+            works(f"rediss+sentinel://127.0.0.1:{ports[1]}/{query}&timeout=3")
+            refused(f"rediss+sentinel://localhost:{ports[1]}/{query}&timeout=1", "certificate")
+
+    def test_nodes_are_checked(self, tls: dict[str, str]) -> None:
+        """A node that does not know its own address is where it was asked."""
+        port = free_port()
+        settings = [word for name, value in tls.items() for word in (f"--{name}", value)]
+        cluster = ("--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-port", str(free_port()))
+        with Server(settings=("--tls-port", str(port), *settings, *cluster)) as server:
+            server.ask("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            until(lambda: b"cluster_state:ok" in server.ask("CLUSTER", "INFO"), "the cluster is not well")  # type: ignore[operator]  # bytes
+            query = f"?ssl_ca_certs={tls['tls-ca-cert-file']}"
+
+            works(f"rediss+cluster://127.0.0.1:{port}{query}&timeout=3")
+            refused(f"rediss+cluster://localhost:{port}{query}&timeout=1", "certificate")
+
+
+def works(dsn: str) -> None:
+    """A job is accepted, and known from the other face."""
+    with closing(connect(dsn)) as backend:
+        assert isinstance(backend, RedisBackend)
+        backend.open()
+        assert backend.enqueue([job(1)])[0].status is ReceiptStatus.NEW
+        assert asyncio.run(backend.aenqueue([job(1)]))[0].status is ReceiptStatus.DUPLICATE

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, TypeAlias, cast
 from weakref import WeakSet
 
@@ -206,10 +207,13 @@ class Link:
         mine.asking = None if mine.asking is connection else mine.asking
 
     def _connection(self, *, waiting: bool) -> Connection:
-        mine = self._mine
-        if mine.pid != os.getpid() or mine.at is not self.where.at:
+        mine, where = self._mine, self.where
+        if where.restless and where.due():
+            with suppress(OSError):  # the sentinels may be gone while the master is not
+                where.seek()
+        if mine.pid != os.getpid() or mine.at is not where.at:
             mine.asking = mine.waiting = None
-            mine.pid, mine.at = os.getpid(), self.where.at
+            mine.pid, mine.at = os.getpid(), where.at
         return (mine.waiting if waiting else mine.asking) or self._connected(waiting=waiting)
 
     def _connected(self, *, waiting: bool) -> Connection:

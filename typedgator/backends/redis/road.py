@@ -29,6 +29,10 @@ class Road:
     @property
     def open_line(self) -> "Line | None":
         """The line, if there is one that holds and leads to where it should."""
+        return None if self._where.restless and self._where.due() else self._right_line
+
+    @property
+    def _right_line(self) -> "Line | None":
         line = self._line
         return line if line is not None and line.open and line.at is self._where.at else None
 
@@ -68,16 +72,15 @@ class Road:
 
     def _made(self, making: "asyncio.Task[Line]") -> None:
         self._making = None
-        if not making.cancelled() and making.exception() is None:
+        if not making.cancelled() and making.exception() is None and self._line is not making.result():
             self.close()
             self._line = making.result()
 
     async def _make(self) -> "Line":
-        where = self._where
-        at = where.known
-        if at is None:
-            at = await self._loop.run_in_executor(None, where.seek)
-        async with asyncio.timeout(where.place.connect_timeout_s):
+        at = await self._address()
+        if (line := self._right_line) is not None:
+            return line
+        async with asyncio.timeout(self._where.place.connect_timeout_s):
             line = await self._connected(at)
             greeted = False
             try:
@@ -87,6 +90,17 @@ class Road:
                 if not greeted:
                     line.close()
         return line
+
+    async def _address(self) -> Address:
+        where = self._where
+        if where.known is not None:
+            return where.known
+        try:
+            return await self._loop.run_in_executor(None, where.seek)
+        except OSError:
+            if (line := self._right_line) is not None:
+                return line.at  # who would know where may be gone while the server is not
+            raise
 
     async def _connected(self, at: Address) -> "Line":
         place = self._where.place

@@ -5,6 +5,7 @@ it is another server, so that whoever has a line can tell by a glance that it le
 """
 
 import random
+import time
 from collections.abc import Sequence
 from threading import Lock
 from typing import Final, cast
@@ -17,6 +18,8 @@ from typedgator.backends.redis.place import Address, Place
 
 __all__ = ["Nowhere", "Whereabouts", "whereabouts"]
 
+AGAIN_S: Final = 1.0
+"""So often sentinels are asked while lines are used."""
 _LASTING: Final = (AuthenticationError, ResponseError)
 """A wrong password, or a server that is no sentinel or no cluster."""
 
@@ -36,6 +39,8 @@ class Whereabouts:
     """So long another server is sought before a caller hears of it."""
     proof: tuple[str, ...] = ()
     """What a server is asked first, to see that it is the one."""
+    restless: bool = False
+    """It may be elsewhere, and who was it before does not say so: ask `due`."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -49,6 +54,10 @@ class Whereabouts:
     def seek(self) -> Address:
         """Asks where; may take as long as connecting does. Raises Nowhere."""
         return self.at or Address(self.place.host, self.place.port, self.place.path)
+
+    def due(self) -> bool:
+        """It is time to `seek` again."""
+        return False
 
     def lost(self, at: Address | None) -> None:
         """That server is gone, or is not the one any more."""
@@ -66,15 +75,21 @@ class Whereabouts:
 
 
 class _Watched(Whereabouts):
-    """Of the master that sentinels name. They are asked for each line, and the server whether it is a master."""
+    """Of the master that sentinels name. They are asked for each line, and the server whether it is a master.
+
+    One that was replaced while it was alive is a master for ten seconds more, until it is told, and what it accepts in
+    that time is lost: so they are also asked while lines are used.
+    """
 
     proof = ("ROLE",)
+    restless = True
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
         self.patience_s = place.timeout_s
         self.at = None
         self._sentinels = list(place.nodes)
+        self._again = 0.0
         self._lock = Lock()
 
     @property
@@ -82,8 +97,13 @@ class _Watched(Whereabouts):
         """Never without asking: one that was the master would still answer."""
         return None
 
+    def due(self) -> bool:
+        """Once in a while."""
+        return time.monotonic() >= self._again
+
     def seek(self) -> Address:
         """Asks the sentinel that knew last time, then the others."""
+        self._again = time.monotonic() + AGAIN_S
         service, said, lasting = cast(str, self.place.service), list[str](), True
         for sentinel in list(self._sentinels):
             try:
@@ -96,6 +116,8 @@ class _Watched(Whereabouts):
                 host, port = cast(list[bytes], answer)
                 return self._found(Address(host.decode(), int(port)), sentinel)
             said.append(f"{sentinel} watches no service {service!r}")
+        # Those who have lines are not kept waiting each time for sentinels that are gone.
+        self._again = time.monotonic() + 10 * AGAIN_S
         raise Nowhere(f"no sentinel says who is the master: {'; '.join(said)}", lasting=lasting)
 
     def _found(self, found: Address, sentinel: Address) -> Address:
