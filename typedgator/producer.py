@@ -344,12 +344,15 @@ def _chunks(batch: Sequence[Prepared]) -> Iterator[list[Prepared]]:
         yield queued[start : start + ATOMIC_BATCH]
 
 
-def _namesakes(chunk: Sequence[Prepared], receipts: Sequence[Receipt]) -> Iterator[Prepared]:
+def _namesakes(chunk: Sequence[Prepared], receipts: Sequence[Receipt]) -> list[Prepared]:
     """Those whose id, which the caller gave, is the id of a job already."""
-    for prepared, receipt in zip(chunk, receipts, strict=True):
-        named = receipt.status is ReceiptStatus.DUPLICATE and prepared.frame.flags & FrameFlags.CALLERS_ID
-        if named and receipt.job_id == prepared.frame.job_id:
-            yield prepared
+    return [
+        prepared
+        for prepared, receipt in zip(chunk, receipts, strict=True)
+        if receipt.status is ReceiptStatus.DUPLICATE
+        and prepared.frame.flags & FrameFlags.CALLERS_ID
+        and receipt.job_id == prepared.frame.job_id
+    ]
 
 
 def _check_namesake(prepared: Prepared, record: JobRecord | None) -> None:

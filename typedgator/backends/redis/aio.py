@@ -44,7 +44,9 @@ class AsyncRedis:
 
     async def aenqueue(self, frames: Sequence[Frame], /) -> list[Receipt]:
         """Accepts all of the frames or none, as `enqueue` does. Cancelled, it may have been accepted: repeat it."""
-        desk = await self._desk()
+        desk = self._desks.get(asyncio.get_running_loop())
+        if desk is None or self._pid != os.getpid():
+            desk = await self._desk()
         if len(frames) == 1 and is_plain(frames[0]):
             self._caller.tell_the_time()
             return [await (desk.together if desk.keeping is None else desk.keeping).put(frames[0])]
@@ -165,14 +167,17 @@ class _Together:
     def __init__(self, desk: "_Desk") -> None:
         self._desk = desk
         self._waiting: list[_Caller] = []
+        self._unanswered = 0
         self._careful: set[asyncio.Task[None]] = set()
 
     def put(self, frame: Frame) -> "asyncio.Future[Receipt]":
         """What becomes of a plain frame."""
         receipt: asyncio.Future[Receipt] = self._desk.loop.create_future()
-        if not self._waiting:
-            self._desk.loop.call_soon(self._send)
         self._waiting.append((frame, receipt))
+        if self._unanswered == 0:  # who is alone need not wait for company
+            self._send()
+        elif len(self._waiting) == 1:
+            self._desk.loop.call_soon(self._send)
         return receipt
 
     def _send(self) -> None:
@@ -183,6 +188,7 @@ class _Together:
             if line is None:
                 self._again(some)
             else:
+                self._unanswered += 1
                 line.put(self._packed(some), partial(self._answered, some))
                 line.flush()
 
@@ -192,6 +198,7 @@ class _Together:
         return next(accepting(self._desk.caller, [frame for frame, _ in some])).packed()
 
     def _answered(self, some: "list[_Caller]", answer: object) -> None:
+        self._unanswered -= 1
         if isinstance(answer, list | int):
             known = {answer} if isinstance(answer, int) else set(cast(list[int], answer))
             for number, (frame, receipt) in enumerate(some, 1):
