@@ -49,8 +49,8 @@ def prepared(names: Sequence[str], lines: Lines, port: int) -> Ready:
             progress(f"{name}: {error}")
             continue
         best = said["best"]
-        lines.add(note | {"package": best.package, "versions": best.versions, "python": best.python})
-        lines.records[-1] |= {"settings": best.settings, "imports": best.imports}
+        note |= {"package": best.package, "versions": best.versions, "python": best.python}
+        lines.add(note | {"settings": best.settings, "imports": best.imports})
         ready[name] = peer, python, said
     return ready
 

@@ -15,7 +15,7 @@ from benchmarks.peers.measures import Extent
 from benchmarks.peers.records import Lines
 from tests.integration.redis.servers import Server, needs_redis
 
-pytestmark = needs_redis
+pytestmark = [needs_redis, pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it reads /proc")]
 OURS = PEERS["typedgator"]
 PYTHON = Path(sys.executable)
 EXTENT = Extent(seconds=0.01, samples=10)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import ClassVar
 
 from benchmarks.peers import effects
@@ -42,7 +43,7 @@ class Typedgator(Adapter):
         "default": "`typedgator worker`: 8 threads, 100 coroutines, lease 30 s; uvloop installed",
         "sleep": "`--concurrency 500`",
     }
-    uvloop = True
+    uvloop = find_spec("uvloop") is not None
     enqueues = 15_000
     drains = 40_000
 
