@@ -4,10 +4,12 @@ import asyncio
 import inspect
 import logging
 import os
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final, Generic, Literal, Never, ParamSpec, cast, overload
 
+import msgspec
 from msgspec import UNSET, UnsetType
 from typing_extensions import TypeVar
 
@@ -118,12 +120,12 @@ class Gator:
         self.registry: Final = Registry()
         self.events: Final = Events()
         self.middleware: Final = tuple(middleware)
-        self.clock: Final[Clock] = clock or SystemClock()
+        self.clock: Clock = clock or SystemClock()
         self.dsn: str | None = None
         """Where the jobs are kept; None when a backend was given."""
         if backend is None:
             self.dsn, backend = _connected(dsn, namespace, durability, self.clock)
-        self.backend: Final[Backend] = backend
+        self.backend: Backend = backend
         self._max_items = max_items
         self._max_payload = max_payload
         self._show_values = show_values
@@ -428,6 +430,25 @@ class Gator:
     async def apop(self, *queues: str) -> Job[object] | None:
         """`pop`, from async code: the job runs in a thread."""
         return await asyncio.to_thread(self.pop, *queues)
+
+    @contextmanager
+    def elsewhere(self, backend: Backend, clock: Clock) -> Generator[None]:
+        """A block, for tests, in which this gator keeps its jobs in another backend, under another clock.
+
+        In it, what TYPEDGATOR_ASYNC or `Gator(is_async=False)` would run at once is queued. It holds for the whole
+        process: no place for a test beside which other threads enqueue. `typedgator.testing.trial` is made of it.
+        """
+        before = self.dsn, self.backend, self.clock
+        self._move(None, backend, clock, msgspec.structs.replace(self.defaults, is_async=UNSET))
+        try:
+            yield
+        finally:
+            self._move(*before, self.defaults)
+
+    def _move(self, dsn: str | None, backend: Backend, clock: Clock, defaults: TaskOptions) -> None:
+        self.dsn, self.backend, self.clock = dsn, backend, clock
+        self._producer.move(backend, clock, defaults)
+        self._inline.move(backend, clock)
 
     def close(self) -> None:
         """Lets go of connections; a later call opens them again."""

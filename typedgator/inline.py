@@ -53,11 +53,15 @@ class Inline:
     def __init__(
         self, backend: Backend, registry: Registry, clock: Clock, middleware: Sequence[Middleware], *, hold_ms: int
     ) -> None:
-        self._backend = backend
+        self.move(backend, clock)
         self._registry = registry
-        self._clock = clock
         self._middleware = tuple(middleware)
         self._hold_ms = hold_ms
+
+    def move(self, backend: Backend, clock: Clock) -> None:
+        """From now on jobs come from this backend, and the time is this clock's."""
+        self._backend = backend
+        self._clock = clock
 
     def run(self, prepared: Prepared) -> JobRecord:
         """Runs a prepared call to its final state, retrying at once. Nothing is stored."""

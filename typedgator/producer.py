@@ -116,13 +116,17 @@ class Producer:
         events: Events,
         here: Callable[[Prepared], JobRecord],
     ) -> None:
-        self.backend: Final = backend
-        self._loops = on_loops(backend)
-        self._defaults = defaults
-        self._clock = clock
+        self.move(backend, clock, defaults)
         self._middleware = tuple(middleware)
         self._events = events
         self._here = here
+
+    def move(self, backend: Backend, clock: Clock, defaults: TaskOptions) -> None:
+        """From now on calls go to this backend, with these defaults, and the time is this clock's."""
+        self.backend = backend
+        self._loops = on_loops(backend)
+        self._clock = clock
+        self._defaults = defaults
         self._plain: dict[TaskSpec, JobOptions] = {}
 
     def options_of(self, spec: TaskSpec, call: CallOptions | None) -> JobOptions:

@@ -7,6 +7,7 @@ the checkers, and a copy without its ignores, so that the table of who catches w
 """
 
 from typedgator import Call, Gator, Job, Task
+from typedgator.testing import assert_enqueued, assert_not_enqueued
 
 gator = Gator("locmem://")
 
@@ -125,6 +126,15 @@ with gator.batch() as batch:
     batch.task(add, 1, "2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # E24 wrong type in a batch
 gator.task_many(send_mail, [1, 2])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]  # E25 calls that are no tuples
 gator.task_many(plain, [(1,)])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # E25b not registered
+
+# what a test expects
+assert_enqueued(send_mail, "1", "hi")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # E29 assert_enqueued, wrong type
+assert_enqueued(send_mail, 1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # E29b assert_enqueued, missing argument
+assert_enqueued(send_mail, 1, "hi", urgnt=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # E29c assert_enqueued, misspelt keyword
+assert_enqueued(plain, 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]  # E29d assert_enqueued, not registered
+expected: Job[int] = assert_enqueued(send_mail, 1, "hi")  # type: ignore[arg-type]  # pyright: ignore[reportAssignmentType]  # E29e assert_enqueued, another result type
+assert_not_enqueued(send_mail, "1", "hi")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]  # E30 assert_not_enqueued, wrong type
+assert_not_enqueued(plain)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]  # E30b assert_not_enqueued, not registered
 
 
 # changing a task

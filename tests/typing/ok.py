@@ -29,6 +29,7 @@ from typedgator import (
     Task,
     current_job,
 )
+from typedgator.testing import Enqueued, assert_enqueued, assert_not_enqueued, enqueued, trial
 
 gator = Gator("locmem://", is_async=False, retries=1, queue="house")
 
@@ -270,6 +271,16 @@ def sync_face() -> None:
     assert_type(gator.queue("house"), Queue)
     assert_type(len(gator.queue()), int)
     partial(add.task, 1)(b=2)
+
+    # what a test says
+    with trial(gator) as kit:
+        add.task(1, 2)
+        assert_type(assert_enqueued(add, 1, b=2), Job[int])
+        assert_type(enqueued(add), list[Enqueued[int]])
+        assert_not_enqueued(fetch)
+        assert_not_enqueued(fetch, 1)
+        assert_type(kit.drain("all", raises=True), list[Job[object]])
+        assert_type(kit.travel(timedelta(days=1)), datetime)
 
 
 async def async_face() -> None:

@@ -17,6 +17,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from typedgator.task import Task
 from typedgator.wire.binder import Call
 from typedgator.wire.marks import constraints
 from typedgator.wire.schema import MAX_ITEMS
@@ -37,7 +38,6 @@ from typedgator.wire.terms import (
 
 __all__ = ["calls", "values"]
 
-_FEW: Final = 5  # elements in a collection, unless the constraints ask for more
 _LETTERS: Final = st.characters(exclude_categories=["Cs"])
 _OFFSETS: Final = st.integers(-86_399, 86_399).map(lambda seconds: timezone(timedelta(seconds=seconds)))
 
@@ -47,11 +47,16 @@ def values(annotation: object) -> SearchStrategy[object]:
     return _of(simple(annotation, "value"))
 
 
-def calls(fn: Callable[..., object]) -> SearchStrategy[Call]:
-    """Calls that a task of this function accepts, as `(args, kwargs)`; defaults are sometimes left to the function."""
-    signature, hints = signed(fn, fn.__name__, named=True)
+def calls(fn: Task[..., object] | Callable[..., object]) -> SearchStrategy[Call]:
+    """Calls that a task, or a task of this function, accepts, as `(args, kwargs)`; defaults are sometimes left out."""
+    plain = fn.fn if isinstance(fn, Task) else fn
+    signature, hints = signed(plain, plain.__name__, named=True)
     drawn = {name: values(hints[name]) for name in signature.parameters}
-    return _calls(list(signature.parameters.values()), drawn)
+    found = _calls(list(signature.parameters.values()), drawn)
+    if not isinstance(fn, Task):
+        return found
+    arguments = fn.spec.arguments  # large ones are refused whatever they hold
+    return found.filter(lambda call: not arguments.is_too_large(*call))
 
 
 @st.composite
@@ -62,11 +67,12 @@ def _calls(draw: st.DrawFn, parameters: list[Parameter], drawn: dict[str, Search
     for parameter in parameters:
         name, kind = parameter.name, parameter.kind
         if kind is Parameter.VAR_POSITIONAL:
-            args += draw(st.lists(drawn[name], max_size=_FEW)) if by_position else []
+            args += draw(st.lists(drawn[name], max_size=MAX_ITEMS)) if by_position else []
         elif kind is Parameter.VAR_KEYWORD:
-            taken = {other.name for other in parameters}
-            kwargs |= draw(st.dictionaries(_text().filter(lambda key: key not in taken), drawn[name], max_size=_FEW))  # noqa: B023 # drawn at once
-        elif parameter.default is not Parameter.empty and draw(st.booleans()):
+            taken = frozenset(other.name for other in parameters)
+            names = _text().filter(_free_of(taken))
+            kwargs |= draw(st.dictionaries(names, drawn[name], max_size=MAX_ITEMS))
+        elif parameter.default is not Parameter.empty and not draw(st.booleans()):  # the simplest call leaves it out
             by_position = False
         elif kind is Parameter.POSITIONAL_ONLY:
             args += [draw(drawn[name])] if by_position else []
@@ -76,6 +82,10 @@ def _calls(draw: st.DrawFn, parameters: list[Parameter], drawn: dict[str, Search
             by_position = False
             kwargs[name] = draw(drawn[name])
     return tuple(args), kwargs
+
+
+def _free_of(taken: frozenset[str]) -> Callable[[str], bool]:
+    return lambda name: name not in taken
 
 
 def _of(term: Term) -> SearchStrategy[Any]:
@@ -120,7 +130,7 @@ def _shape(term: Term) -> SearchStrategy[Any]:
 def _sizes(term: Term) -> tuple[int, int]:
     said = constraints(term)
     least = int(said.get("min_length", 0))
-    return least, max(least, min(int(said.get("max_length", _FEW)), least + _FEW))
+    return least, max(least, int(said.get("max_length", MAX_ITEMS)))
 
 
 def _array(cls: type, item: SearchStrategy[Any], least: int, most: int) -> SearchStrategy[Any]:

@@ -144,6 +144,18 @@ class ArgumentSchema:
             self._weigh(payload, args, kwargs)
         return payload
 
+    def checked(self, args: tuple[object, ...], kwargs: Mapping[str, object], /) -> dict[str, Any]:
+        """A call's arguments by name, as they would be sent. Raises whatever is wrong with them."""
+        checked: dict[str, Any] = self._codec.check(self._bind(*args, **kwargs))
+        return checked
+
+    def is_too_large(self, args: tuple[object, ...], kwargs: Mapping[str, object], /) -> bool:
+        """Whether a call that is right in itself would be refused for its size."""
+        try:
+            return len(self._pack(self.checked(args, kwargs))) > self.max_payload
+        except Exception:  # a user's validators; refused for another reason
+            return False
+
     def canonical(self, payload: bytes, /) -> bytes:
         """Bytes of what `encode` just gave that are equal for equal calls, however sets and dicts were filled."""
         return self._codec.canonical(self._codec.recheck(self._unpack(payload)))
