@@ -23,6 +23,7 @@ from typedgator import (
 from typedgator.backends.contract import JobRecord
 from typedgator.queues import inspecting, operating
 from typedgator.wire.ids import parse_id
+from typedgator.wire.terms import Secret
 
 NAME = "app.send"
 
@@ -195,19 +196,36 @@ def test_ctrl_c_during_an_upgrade_is_meant_for_the_caller(gator: Gator, release:
     assert job.state() is JobState.WAITING
 
 
-def test_what_a_secret_is_stands_in_no_reason(gator: Gator, release: Callable[[], Gator]) -> None:
-    """Where values may not be shown, an upgrade's error is told by its class alone."""
-    gator.register(name=NAME)(send_v1).task(7, "hush")
-    new = Gator(backend=gator.backend, show_values=False)
-    send = new.register(name=NAME)(send_v3)
+def send_secret(user_id: int, template: Annotated[str, Secret]) -> str:
+    """What it is given is nobody's business."""
+    return template
 
-    @send.upgrade
-    def from_v1(user_id: int, template: str) -> Call[str]:
+
+def send_secretly(user_id: int, template: Annotated[str, Secret], lang: str) -> str:
+    """The same, in the second release."""
+    return template
+
+
+@pytest.mark.parametrize("shows", [True, False])
+@pytest.mark.parametrize(("old", "now"), [(send_v1, send_v2), (send_v1, send_secretly), (send_secret, send_v2)])
+def test_what_a_secret_is_stands_in_no_reason(
+    gator: Gator, old: Callable[[int, str], str], now: Callable[..., str], shows: bool
+) -> None:
+    """Where values may not be shown, of then or of now, an upgrade's error is told by its class alone."""
+    gator.register(name=NAME)(old).task(7, "hush")
+    new = Gator(backend=gator.backend, show_values=shows)
+    task = new.register(name=NAME)(now)
+    annotation: Any = old.__annotations__["template"]
+
+    def from_old(user_id: int, template: str) -> Call[str]:
         raise LookupError(template)
+
+    from_old.__annotations__["template"] = annotation
+    task.upgrade(from_old)
 
     new.pop()
     assert "LookupError" in held(gator).reason
-    assert "hush" not in held(gator).reason
+    assert ("hush" in held(gator).reason) is (shows and old is send_v1 and now is send_v2)
 
 
 def test_a_call_is_checked_and_compared_and_not_queued(gator: Gator) -> None:
