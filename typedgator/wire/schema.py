@@ -82,7 +82,9 @@ class ArgumentSchema:
         self._bind = self._binder.bind
         self._split = self._binder.split
         fields = _fields(signature, hints, max_items, task)
-        self.secret = tuple(field.name for field in fields if any(part.secret for part in field.term.all()))
+        self.secret: tuple[str, ...] = tuple(
+            field.name for field in fields if any(part.secret for part in field.term.all())
+        )
         term = Term(Record("arguments", dict, fields))
         self.document = document(term)
         self.fingerprint = fingerprint(self.document)
@@ -344,7 +346,7 @@ class ResultSchema:
         self.task = task
         term = _term(annotation, "return", task)
         self._codec = codec_for(term, None, task, "return")
-        self.is_secret = any(part.secret for part in term.all())
+        self.is_secret: bool = any(part.secret for part in term.all())
         self.document = document(term)
         self.fingerprint = fingerprint(self.document)
 
