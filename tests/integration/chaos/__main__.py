@@ -10,6 +10,7 @@ Prints one line of JSON, and exits 1 when a promise was broken; `broken` says wh
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from contextlib import nullcontext
@@ -104,6 +105,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="leaves journals and logs there")
     parser.add_argument("--long", action="store_true", help="the long campaigns on every stage, nothing else counts")
     said = parser.parse_args()
+    # Told to end, it ends what it started, too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if said.long:
         sys.exit(max(_played(stage, replace(plan, seed=said.seed), None) for stage, plan in LONG.items()))
     kinds = said_kinds(said.kinds, said.stage, said.faults) if said.kinds else shared(said.stage, said.faults)

@@ -281,8 +281,10 @@ class Campaign:
     def _forget(self) -> None:
         while self._forgotten:
             since = self._forgotten.pop()
+            accepted = {line.job_id for line in self.history.accepted}
             for job_id, at in self._seen.items():
-                if at >= since and self.history.finals.pop(job_id, None) is not None:
+                # A job that nobody accepted may be gone for good.
+                if at >= since and self.history.finals.pop(job_id, None) is not None and job_id in accepted:
                     self._open[job_id] = at
 
     def _find(self) -> None:

@@ -29,7 +29,7 @@ class Crew:
         self._command = [
             *(sys.executable, "-m", "typedgator", "worker", "tests.integration.chaos.effects:gator"),
             *("--concurrency", str(slots)),
-            *("--lease", str(lease), "--grace", str(GRACE_S), "--log-level", "warning"),
+            *("--lease", str(lease), "--grace", str(GRACE_S), "--log-level", "warning", "--supervised"),
         ]
         self._chance = random.Random(seed)
         self.seats = [self._start() for _ in range(workers)]
@@ -44,7 +44,7 @@ class Crew:
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            self._command, env=self._env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
+            self._command, env=self._env, cwd=ROOT, stdin=subprocess.PIPE, stdout=self._log, stderr=self._log
         )
 
     def hear(self, line: Line) -> None:
@@ -61,13 +61,20 @@ class Crew:
         return self._chance.choice(those) if those else None
 
     def replace(self, gone: "subprocess.Popen[bytes]") -> None:
-        """Another one takes the seat."""
+        """Another one takes the seat of one that has ended."""
+        self._hang_up(gone)
         self.seats[self.seats.index(gone)] = self._start()
+
+    @staticmethod
+    def _hang_up(gone: "subprocess.Popen[bytes]") -> None:
+        """Its end of the pipe by which a worker hears that nobody is there any more."""
+        assert gone.stdin is not None
+        gone.stdin.close()
 
     def retire(self, leaving: "subprocess.Popen[bytes]") -> None:
         """It was told to end; another one takes the seat."""
         self.retired.append((leaving, now()))
-        self.replace(leaving)
+        self.seats[self.seats.index(leaving)] = self._start()
 
     def look(self) -> None:
         """Whoever ended by itself, or does not end, is trouble."""
@@ -83,12 +90,14 @@ class Crew:
             leaving, told = each
             if leaving.poll() is not None:
                 self.retired.remove(each)
+                self._hang_up(leaving)
                 if leaving.returncode not in (0, -signal.SIGTERM):  # -SIGTERM: told before it could listen
                     self.troubles.append(f"a worker that was told to end did so with {leaving.returncode}")
             elif now() - told > GRACE_S + SLACK_S:
                 self.troubles.append(f"a worker that was told to end had not after {now() - told:.0f} s")
                 leaving.kill()
                 leaving.wait()
+                self._hang_up(leaving)
                 self.retired.remove(each)
 
     def dismiss(self) -> None:
@@ -104,6 +113,7 @@ class Crew:
                 self.troubles.append("a worker did not end")
                 leaving.kill()
                 leaving.wait()
+            self._hang_up(leaving)
         self.seats, self.retired = [], []
         self._log.close()
 

@@ -6,7 +6,10 @@
 import os
 import random
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, Final, cast
+
+from redis.exceptions import RedisError
 
 from tests.integration.chaos.journal import now
 from tests.integration.chaos.stages import PEERS, ClusterStage, SentinelStage, SingleStage, Stage
@@ -94,7 +97,7 @@ class WorkerFreeze(_Worker):
         return not self.campaign.crew.frozen and self._catch()
 
     def _catch(self) -> bool:
-        """Stops a worker in the midst of a job; one that had just ended it may go."""
+        """Stops a worker in the midst of a job; one that had just ended it, or has locked out all others, may go."""
         campaign, crew = self.campaign, self.campaign.crew
         self.victim = crew.busy()
         if self.victim is None:
@@ -102,7 +105,7 @@ class WorkerFreeze(_Worker):
         self.victim.send_signal(signal.SIGSTOP)
         os.waitpid(self.victim.pid, os.WUNTRACED)
         campaign.hear()
-        if not crew.in_hand.get(self.victim.pid):
+        if not crew.in_hand.get(self.victim.pid) or self.stage.is_locked():
             self.victim.send_signal(signal.SIGCONT)
             return False
         return True
@@ -235,12 +238,13 @@ class ScriptFlush(Fault):
     stages = SOCKETS
 
     def strike(self) -> None:
-        def flush() -> None:
-            self.stage.server.ask("SCRIPT", "FLUSH")
+        def again() -> None:
+            with suppress(RedisError, OSError):  # a failover may be under way
+                self.stage.server.ask("SCRIPT", "FLUSH")
 
-        flush()
+        self.stage.server.ask("SCRIPT", "FLUSH")
         for seconds in (1.0, 2.0):
-            self.campaign.after(seconds, flush)
+            self.campaign.after(seconds, again)
 
 
 class Maxmemory(Fault):

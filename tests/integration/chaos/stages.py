@@ -4,8 +4,9 @@
 """
 
 import os
+import sqlite3
 import subprocess
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from shutil import which
 from types import TracebackType
@@ -18,6 +19,7 @@ __all__ = ["PEERS", "STAGES", "ClusterStage", "SentinelStage", "SingleStage", "S
 
 NAMESPACE: Final = "chaos"
 TIMEOUT: Final = "timeout=2"
+LOCKED_S: Final = 0.5
 PEERS: Final = "127.0.0.2"
 """From where servers and sentinels connect to each other, so that a proxy can tell them from clients."""
 
@@ -42,6 +44,10 @@ class Stage:
     def build(self) -> None:
         """Starts everything."""
 
+    def is_locked(self) -> bool:
+        """Whether somebody who is stopped now keeps all others from writing."""
+        return False
+
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self.stack = stack
@@ -61,7 +67,18 @@ class SqliteStage(Stage):
     name = "sqlite"
 
     def build(self) -> None:
-        self.dsn = self.direct = f"sqlite:///{self.folder / 'queue.db'}"
+        self.file = self.folder / "queue.db"
+        self.dsn = self.direct = f"sqlite:///{self.file}"
+
+    def is_locked(self) -> bool:
+        """He was stopped within a transaction."""
+        with closing(sqlite3.connect(self.file, timeout=LOCKED_S, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return True
+            connection.execute("ROLLBACK")
+            return False
 
 
 class MovedServer(Server):
