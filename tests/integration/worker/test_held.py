@@ -13,8 +13,9 @@ from tests.integration.worker.crew import PATIENCE, Heard, until
 from typedgator import Call, Gator, Job, JobFailed, JobState, Worker
 from typedgator.backends.contract import Beat, HeldKind
 from typedgator.events import JobEnded, JobHeld, JobsHeld, JobStarted
+from typedgator.queues import operating
 from typedgator.testing.contract import job as made_up
-from typedgator.wire.ids import shown_id
+from typedgator.wire.ids import parse_id, shown_id
 
 Burst = Callable[..., Worker]
 
@@ -140,7 +141,7 @@ def test_held_jobs_come_back_for_an_alias_an_upgrade_or_a_retirement(
     assert job.state() is end
 
 
-def test_ten_thousand_held_jobs_are_one_alarm(gator: Gator, burst: Burst, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_thousand_held_jobs_are_two_alarms(gator: Gator, burst: Burst, caplog: pytest.LogCaptureFixture) -> None:
     """The first of a kind is said at once, the others together, when there is time or the worker leaves."""
     producer, old = release(gator, first), release(gator, knows_nothing)
     alarms = Heard().on(old.events, JobsHeld)
@@ -198,6 +199,25 @@ def test_a_running_worker_tries_an_upgrade_that_failed_again_later(
     shift.worker._janitor.release_held()
     assert new.job(job.id, found).result(timeout=PATIENCE) == "5"
     assert len(tries) == 3
+
+
+def test_a_job_that_no_release_brings_a_worker_for_fails_at_last(
+    gator: Gator, start: Start, burst: Burst, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After `hold_for`, with the reason; it is kept, and runs when somebody brings the task and requeues it."""
+    monkeypatch.setattr("typedgator.worker.janitor.EVERY_SECONDS", 0.05)
+    producer = release(gator, first)
+    job = enqueue(producer, 5)
+    shift = start(Gator(backend=gator.backend, hold_for=1))
+    until(lambda: job.state() is JobState.HELD, "holding")
+    until(lambda: job.state() is JobState.FAILED, "the end of the bound")
+    with pytest.raises(JobFailed, match="task t is not known to the worker that took it"):
+        job.result(timeout=0)
+
+    shift.end()
+    assert operating(gator.backend).requeue(parse_id(job.id))
+    burst(producer)
+    assert job.result(timeout=0) == 5
 
 
 @pytest.mark.parametrize("is_async", [False, True])
