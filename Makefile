@@ -8,7 +8,7 @@ TYPED := typedgator $(wildcard tests/typing)
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test oldest check format types bench bench-peers soak chaos redis-server clean
+.PHONY: help venv demo test oldest check format types bench bench-peers soak chaos fingerprints redis-server clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -45,6 +45,9 @@ oldest: redis-server $(STAMP) ## Run the tests on the oldest libraries that pypr
 	  -r $(VENV)/oldest/floor.txt -r $(VENV)/oldest/tools.txt
 	@$(VENV)/oldest/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(VENV)/oldest/bin/python -m pytest $(PYTEST_ARGS)
+
+fingerprints: $(STAMP) ## Compare fingerprints over Pythons and releases of pydantic
+	@$(BIN)/python .ci/fingerprints $(VENV)/fingerprints
 
 check: $(STAMP) ## Check format, lint and types
 	@$(BIN)/ruff format --check .
