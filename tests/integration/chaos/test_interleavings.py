@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from itertools import count, product
@@ -18,7 +19,7 @@ import pytest
 from tests.integration.chaos.journal import Tail
 from tests.integration.chaos.proxy import Proxy
 from tests.integration.chaos.stages import MovedServer, clock_shim
-from tests.integration.redis.servers import Cluster, Server, needs_redis
+from tests.integration.redis.servers import Cluster, Server, needs_redis, until
 from typedgator.backends.connect import connect
 from typedgator.backends.contract import CancelAnswer, Claimed, Receipt, ReceiptStatus, Settled
 from typedgator.backends.redis import Place, RedisBackend
@@ -116,6 +117,31 @@ def test_a_claim_after_a_lost_reply_brings_the_lost_ones_and_nothing_new(backend
 
     assert again == lost
     assert numbers(new) == [2, 3]
+
+
+def test_a_lost_wake_up_is_no_lost_time(proxy: Proxy, server: Server) -> None:
+    """The only idle worker is woken, and its line is cut before it hears so: it looks again by itself, at once."""
+    namespace = f"hard-{next(_numbers)}"
+    place = Place(host="127.0.0.1", port=proxy.port)
+    with (
+        closing(RedisBackend(place, namespace=namespace)) as backend,
+        closing(RedisBackend(Place(port=server.port), namespace=namespace)) as direct,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        backend.open()
+        backend.enqueue([job(0)])
+        hand = Hand(backend, ["all"], LEASE_MS)
+        hand.succeed(hand.claim_one())
+        before = proxy.cut
+        proxy.cut_replies(1, having=b"BLPOP")
+        waiting = pool.submit(hand.claim, 1, wait_ms=3000)
+        until(lambda: server.info("clients")["blocked_clients"] == "1", "nobody waits")
+
+        direct.enqueue([job(1)])
+
+        assert numbers(waiting.result(30)) == [1]
+        assert proxy.cut == before + 1
+        assert faults(direct) == []
 
 
 @pytest.mark.parametrize("verdict", [Succeeded(b"mine"), Succeeded(), RetryIn(1000, b"an error"), Released()])
