@@ -82,6 +82,55 @@ def test_all_problems_are_reported_at_once(project: Project) -> None:
     assert problems[-1] == "shop.py:40: delay_by and delay_until exclude each other: give one of them"
 
 
+CHANGED = """\
+from typedgator import Call, Gator
+
+gator = Gator("locmem://")
+
+
+@gator.register(aliases=("shop.mail",))
+def send(user_id: int) -> None: ...
+
+
+@send.upgrade
+def same(user_id: int) -> Call[None]:
+    return send.call(user_id)
+
+
+@send.upgrade
+def untyped(user) -> Call[None]:
+    return send.call(user)
+
+
+@gator.register
+def mail(user_id: int) -> None: ...
+
+
+@mail.upgrade
+def of_what_was_refused(user: str) -> Call[None]:
+    return mail.call(int(user))
+
+
+gator.retired("shop.send")
+"""
+
+
+def test_what_a_task_cannot_have_been_is_reported_too(project: Project) -> None:
+    """Upgrades, aliases and retired names, each in its line, and the import goes on."""
+    shop(project, CHANGED)
+
+    done = project.command("check", "shop:gator")
+
+    *problems, total = done.stdout.splitlines()
+    assert total == "4 problems, 1 task without one", done.stdout
+    assert [re.split(": |, ", line)[:2] for line in problems] == [
+        ["shop.py:10", "same cannot be an upgrade of shop.send"],
+        ["shop.py:15", "untyped cannot be an upgrade of shop.send"],
+        ["shop.py:21", "shop.mail cannot be a task"],
+        ["shop.py:29", "shop.send cannot be retired"],
+    ]
+
+
 def test_it_says_what_the_mypy_plugin_says_where_the_plugin_says_it(project: Project) -> None:
     """One rule: the same lines, the same sentences."""
     mypy = Path(sys.executable).parent / "mypy"
