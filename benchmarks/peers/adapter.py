@@ -37,6 +37,7 @@ class Adapter:
     imports: ClassVar[str]
     """What a module of tasks imports first; its time is measured."""
     kinds: ClassVar[Sequence[str]]
+    """The one that the library is made for comes first; latency is measured by it."""
     settings: ClassVar[Mapping[str, str]]
     """In words, for the table. Without `best`, the library is at its best as it comes."""
     uvloop: ClassVar[bool] = False

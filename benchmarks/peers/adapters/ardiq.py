@@ -39,7 +39,7 @@ TASKS = {"sync": sync_task, "async": async_task, "sleep": sleep_task}
 class Ardiq(Adapter):
     package = "ardiq"
     imports = "from ardiq import Ardiq"
-    kinds = ("sync", "async", "sleep")
+    kinds = ("async", "sync", "sleep")
     settings: ClassVar = {
         "default": "`ardiq run`: concurrency 16, prefetch 32",
         "best": "concurrency 300, prefetch 600",

@@ -41,7 +41,7 @@ app.include_router(router)
 class Repid(Adapter):
     package = "repid"
     imports = "from repid import RedisServer, Repid"
-    kinds = ("sync", "async", "sleep")
+    kinds = ("async", "sync", "sleep")
     settings: ClassVar = {
         "default": "`run_worker()`: 1,000 jobs at once, batches of 10; asyncio's loop",
         "best": "uvloop",

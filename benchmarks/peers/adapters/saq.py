@@ -44,7 +44,7 @@ settings = {
 class Saq(Adapter):
     package = "saq"
     imports = "from saq import Queue"
-    kinds = ("sync", "async", "sleep")
+    kinds = ("async", "sync", "sleep")
     settings: ClassVar = {
         "default": "`saq`: 10 jobs at once, results kept 10 min; asyncio's loop",
         "best": "100 jobs at once, no results, uvloop",

@@ -45,7 +45,7 @@ TASKS = {"sync": sync_task, "async": async_task, "sleep": sleep_task}
 class Streaq(Adapter):
     package = "streaq"
     imports = "from streaq import Worker"
-    kinds = ("sync", "async", "sleep")
+    kinds = ("async", "sync", "sleep")
     settings: ClassVar = {
         "default": "`streaq run`: 16 jobs at once, results kept 5 min; asyncio's loop",
         "best": "100 jobs at once, no results, uvloop",

@@ -29,7 +29,7 @@ async def sleep_task(number: int, text: str) -> None:
 class Taskiq(Adapter):
     package = "taskiq"
     imports = "import taskiq_redis"
-    kinds = ("sync", "async", "sleep")
+    kinds = ("async", "sync", "sleep")
     settings: ClassVar = {
         "default": "`taskiq worker -w 1`: 100 coroutines, no results; uvloop installed",
         "best": "8 threads, `--max-prefetch 100 --no-parse`",
