@@ -14,6 +14,9 @@ what is printed are medians:
     sync        a whole worker, default settings, until nothing is left: no-op functions in threads
     async       the same with no-op coroutines
     latency     enqueue in one thread to a claim in another that waits, ms (p50, p99)
+    late        a job delayed by 100 ms, enqueued while the worker is idle: how late its function starts, ms
+    idle        a whole worker that has nothing to do: commands a second
+    sleep       2,000 jobs of 50 ms each, 500 at once: ms from the first start to the last end
 
 Server time is that of its main thread (INFO cpu), commands are those that clients sent (INFO commandstats).
 """
@@ -21,6 +24,7 @@ Server time is that of its main thread (INFO cpu), commands are those that clien
 import argparse
 import asyncio
 import json
+import queue
 import statistics
 import subprocess
 import sys
@@ -39,9 +43,10 @@ from typedgator.wire.frame import Frame
 from typedgator.wire.ids import new_id
 from typedgator.wire.verdict import Settlement, Succeeded
 
-CASES = ("one", "loop", "loops", "bulk", "drain", "results", "sync", "async", "latency")
-FROM_CLIENTS = ("evalsha", "eval", "blpop", "info")
+CASES = ("one", "loop", "loops", "bulk", "drain", "results", "sync", "async", "latency", "late", "idle", "sleep")
+FROM_CLIENTS = ("evalsha", "eval", "blpop", "client|unblock", "info")
 """Scripts send none of these."""
+IDLE_S = 10
 BATCH = 100
 
 
@@ -157,6 +162,61 @@ def latency(backend: RedisBackend, jobs: int) -> dict[str, float]:
     return {"p50_ms": late[len(late) // 2] * 1e3, "p99_ms": late[len(late) * 99 // 100] * 1e3}
 
 
+ran: "queue.SimpleQueue[float]" = queue.SimpleQueue()
+
+
+def tell() -> None:
+    """A task that says when it started."""
+    ran.put(time.perf_counter())
+
+
+async def nap(number: int) -> None:
+    """A task of 50 ms."""
+    ran.put(time.perf_counter())
+    await asyncio.sleep(0.05)
+    ran.put(time.perf_counter())
+
+
+def late(server: Server, jobs: int) -> dict[str, float]:
+    """Jobs that are due 100 ms after they were enqueued, one at a time, beside an idle worker."""
+    gator, late = Gator(server.dsn), list[float]()
+    task, worker = gator.register(tell), Worker(gator)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    for _ in range(jobs + 1):
+        due = time.perf_counter() + 0.1
+        gator.options(delay_by=0.1).task(task)
+        late.append(ran.get() - due)
+    worker.stop()
+    thread.join()
+    late = sorted(late[1:])  # the first one waited for the worker to start
+    return {"p50_ms": late[len(late) // 2] * 1e3, "p99_ms": late[len(late) * 99 // 100] * 1e3}
+
+
+def idle(server: Server) -> dict[str, float]:
+    """Commands of a worker that waits."""
+    gator = Gator(server.dsn)
+    backend, worker = gator.backend, Worker(gator)
+    assert isinstance(backend, RedisBackend)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    time.sleep(1)
+    with Gauge(backend, IDLE_S) as result:
+        time.sleep(IDLE_S)
+    worker.stop()
+    thread.join()
+    return {"commands_per_s": result["commands"]}
+
+
+def sleep(server: Server) -> dict[str, float]:
+    """Many jobs that wait."""
+    gator = Gator(server.dsn)
+    gator.task_many(gator.register(nap), [(number,) for number in range(2000)])
+    Worker(gator, burst=True, concurrency=500).run()
+    times = [ran.get() for _ in range(4000)]
+    return {"ms": (max(times) - min(times)) * 1e3}
+
+
 def on_a_loop(backend: RedisBackend, coroutines: int, jobs: int) -> dict[str, float]:
     """Enqueue from an event loop."""
     some = frames(jobs)
@@ -180,6 +240,10 @@ def measure(case: str, jobs: int) -> dict[str, float]:
     with Server() as server:
         if case in ("sync", "async"):
             return work(server, case, jobs)
+        if case == "late":
+            return late(server, 100)
+        if case in ("idle", "sleep"):
+            return idle(server) if case == "idle" else sleep(server)
         backend = RedisBackend(Place(host="127.0.0.1", port=server.port))
         backend.enqueue(frames(1))
         drain(backend, Succeeded())
