@@ -232,6 +232,20 @@ class TestWaiting:
 class TestDying:
     """A master is killed, its replica takes over."""
 
+    def test_a_failover_within_the_timeout_is_a_pause(self) -> None:
+        """No call fails, of threads or of event loops; the dead one stays dead."""
+        with Cluster(replicas=1) as cluster, closing(opened(f"{cluster.dsn}?timeout=40", "dying")) as backend:
+            backend.enqueue([job(1)])
+            cluster.in_step()
+            old = cluster.owner(cluster.slot("dying"))
+            old.kill()
+
+            assert backend.enqueue([job(2)])
+            assert asyncio.run(backend.aenqueue([job(3)]))
+            assert cluster.failed_over(old, cluster.slot("dying")).port == getattr(backend.link.where.at, "port", None)
+            assert numbers(Hand(backend, ["all"], 60_000).claim()) == [1, 2, 3]
+            assert faults(backend) == []
+
     def test_what_a_replica_had_survives_under_load(self) -> None:
         """`durability=replicated`: each accepted job ends, and the call waits instead of failing."""
         with (
