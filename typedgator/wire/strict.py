@@ -40,11 +40,20 @@ class _Builder:
 
     def core(self, term: Term) -> "CoreSchema":
         schema = self._shape(term)
-        if not term.marks:
-            return schema
+        if term.marks:
+            schema = self._marked(schema, term.marks)
+        if term.shape == Scalar(float):
+            from pydantic_core import core_schema as cs
+
+            # pydantic's strict float takes whatever has a __float__: a Decimal would lose its digits unheard.
+            return cs.chain_schema([cs.is_instance_schema((float, int), cls_repr="float"), schema])
+        return schema
+
+    @staticmethod
+    def _marked(schema: "CoreSchema", marks: tuple[object, ...]) -> "CoreSchema":
         from pydantic import TypeAdapter
 
-        marked: Any = Annotated[(Any, _Given(schema), *term.marks)]
+        marked: Any = Annotated[(Any, _Given(schema), *marks)]
         adapter: TypeAdapter[object] = TypeAdapter(marked)
         return adapter.core_schema
 

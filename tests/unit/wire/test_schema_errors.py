@@ -5,6 +5,7 @@ import enum
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from fractions import Fraction
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 from uuid import UUID
 
@@ -188,6 +189,11 @@ STRICT: list[tuple[Any, Any, str]] = [
     (bool, "yes", "x must be True or False, got str 'yes'"),
     (float, "1.5", "x must be a float, got str '1.5'"),
     (float, True, "x must be a float, got bool True"),
+    (float, Decimal("1.5"), "x must be a float, got Decimal('1.5'); pass float(x)"),
+    (float, Fraction(1, 2), "x must be a float, got Fraction(1, 2)"),
+    (Annotated[float, Field(gt=0)], Decimal("1.5"), "x must be a float, got Decimal('1.5'); pass float(x)"),
+    (float | None, Decimal("1.5"), "x must be a float, got Decimal('1.5'); pass float(x)"),
+    (int | float, Decimal("1.5"), "x must be an integer or a float, got Decimal('1.5')"),
     (Decimal, "1.5", "x must be a Decimal, got str '1.5'"),
     (Decimal, 1.1, "x must be a Decimal, got float 1.1"),
     (Decimal, Decimal("NaN"), "x must be finite, got Decimal('NaN')"),
