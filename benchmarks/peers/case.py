@@ -191,11 +191,14 @@ class Case:
             self.check()
             time.sleep(POLL_S)
 
-    def until_all(self, jobs: int) -> None:
-        """Returns when all ran and their outcomes had time to be written. Raises CaseFailed when one ran twice."""
-        starts = self.effects.starts
+    def until_all(self, jobs: int, *, ended: bool = False) -> None:
+        """Returns when all ran (`ended`: to their end) and their outcomes had time to be written.
+
+        Raises CaseFailed when one ran twice.
+        """
+        marks = self.effects.ends if ended else self.effects.starts
         for number in range(jobs):
-            while not starts[number]:
+            while not marks[number]:
                 self.check()
                 time.sleep(POLL_S)
         time.sleep(SETTLE_S)
