@@ -36,6 +36,7 @@ from typedgator.queues import Queue
 from typedgator.task import AsyncTask, SyncTask, Task
 from typedgator.upgrades import Call
 from typedgator.wire.states import JobState
+from typedgator.wire.terms import Secret
 from typedgator.worker import Worker, WorkerReport
 
 __version__ = "0.1.0"
@@ -72,6 +73,7 @@ __all__ = [
     "ResultNotKept",
     "Retry",
     "RetryPolicy",
+    "Secret",
     "Snooze",
     "SyncTask",
     "SystemClock",

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import AfterValidator, Field
 
-from typedgator import Gator, InvalidArguments
+from typedgator import Gator, InvalidArguments, Secret
 from typedgator.backends.contract import Inspect
 from typedgator.cli.showing import job_shown, print_job, print_json
 from typedgator.errors import PayloadMismatch, UnsupportedSignature
@@ -17,7 +17,6 @@ from typedgator.events import JobEnqueued
 from typedgator.wire.frame import open_frame
 from typedgator.wire.ids import parse_id
 from typedgator.wire.schema import ArgumentSchema, ResultSchema
-from typedgator.wire.terms import Secret
 
 WORD = "hunter2"
 

@@ -15,8 +15,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 from annotated_types import MaxLen
 from pydantic import AfterValidator, BaseModel, Field
 
-from typedgator import Gator
-from typedgator.wire.terms import Secret
+from typedgator import Gator, Secret
 
 gator = Gator("locmem://")
 quiet = Gator("locmem://", show_values=False)

@@ -36,7 +36,7 @@ SCALARS: Final[frozenset[type]] = frozenset(
 
 
 class Secret:
-    """A mark for a value that is never shown in an error: `Annotated[str, Secret]`. The whole argument is hidden."""
+    """A mark for a value that is never shown: `Annotated[str, Secret]`. The whole argument, or result, is hidden."""
 
 
 @dataclass(frozen=True, slots=True)

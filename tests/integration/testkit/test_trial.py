@@ -6,10 +6,9 @@ from typing import Annotated
 
 import pytest
 
-from typedgator import Gator, JobState
+from typedgator import Gator, JobState, Secret
 from typedgator.errors import NotRegistered
 from typedgator.testing import assert_enqueued, assert_not_enqueued, enqueued, trial
-from typedgator.wire.terms import Secret
 
 application = Gator("sqlite:////no/such/folder/jobs.db", is_async=False)
 

@@ -79,6 +79,18 @@ def test_without_the_plugin_none_of_it_is_reported(folder: Path, ask: Ask, warm:
     assert codes(ask(folder, "bare.py", plugin=None, cache=warm), "bare.py") == {}
 
 
+@pytest.mark.parametrize(
+    "plugins",
+    ["pydantic.mypy, typedgator.mypy_plugin", "typedgator.mypy_plugin, pydantic.mypy"],
+    ids=["after", "before"],
+)
+def test_beside_pydantics_plugin_it_says_the_same(folder: Path, ask: Ask, warm: Path, plugins: str) -> None:
+    """Most who have models have that one too; it gives models other signatures."""
+    told = ask(folder, "accepted.py", "bare.py", plugin=plugins, cache=warm)
+    assert codes(told, "bare.py") == dict.fromkeys(WRONG, {"gator-simple"})
+    assert codes(told, "accepted.py") == {}
+
+
 def test_an_object_as_a_parameter_is_refused_in_the_editor_and_at_import(folder: Path, ask: Ask) -> None:
     """`notify(order: Order)`: both name the parameter and what to pass instead, in one sentence."""
     (folder / "shop.py").write_text(
