@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 from benchmarks.peers.case import surroundings
-from benchmarks.peers.environments import PLOTS, ROOT, prepare
+from benchmarks.peers.environments import PLOTS, ROOT, Uninstalled, prepare
 from benchmarks.peers.records import SOAK, SUMMARY, Summary, load
 from benchmarks.peers.table import OURS, Table
 from benchmarks.peers.targets import TARGETS
@@ -28,7 +28,10 @@ def write() -> None:
     PAGE.write_text(with_figures(PAGE.read_text(encoding="utf-8"), *kept()), encoding="utf-8")
     if not SUMMARY.exists():
         return
-    python = prepare(PLOTS)
+    try:
+        python = prepare(PLOTS)
+    except Uninstalled as error:
+        raise SystemExit(f"{PAGE.name} is written, its plots are not: {error}") from error
     command = [str(python), "-m", "benchmarks.peers.plots", str(SUMMARY), str(SUMMARY.parent)]
     subprocess.run(command, check=True, env=surroundings("default"), cwd=ROOT)
 
