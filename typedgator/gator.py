@@ -29,6 +29,7 @@ from typedgator.producer import TIME_LIMIT_NEEDS_ASYNC, Producer, TaskSpec
 from typedgator.queues import Queue, inspecting
 from typedgator.refusals import or_noted, stand_in, stands
 from typedgator.registry import AnyTask, Hook, Registry, Retirement, checked_aliases, checked_name, task_name
+from typedgator.remote import Remote
 from typedgator.task import AsyncFunction, AsyncTask, Hooked, SyncFunction, SyncTask, Task
 from typedgator.wire.guard import LARGEST_PAYLOAD_BYTES
 from typedgator.wire.ids import parse_id
@@ -46,6 +47,7 @@ H_contra = TypeVar("H_contra", contravariant=True, default=object)
 F = TypeVar("F", bound=Callable[..., object])
 
 DEFAULT_DSN: Final = "sqlite:///typedgator.db"
+NOTHING_SAID: Final = TaskOptions()
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
@@ -247,6 +249,25 @@ class Gator:
         the name.
         """
         or_noted(lambda: self.registry.retire(checked_name(name), then), None)
+
+    def remote(self, name: str, /, *, arguments: str, result: str, options: TaskOptions = NOTHING_SAID) -> Remote:
+        """Declares a task that another service runs, by a stub: `@gator.remote("shop.send", arguments=…, result=…)`.
+
+        `arguments` and `result` are the fingerprints of its contract: RegistrationError where the stub has others.
+        What it gives is enqueued like every task, and cannot be called. `typedgator schema stubs` writes it.
+        """
+
+        def schema(fn: Callable[..., object], task: str) -> ArgumentSchema:
+            return ArgumentSchema.of(
+                fn,
+                task=task,
+                named=True,
+                max_items=self._max_items,
+                max_payload=self._max_payload,
+                show_values=self._show_values,
+            )
+
+        return Remote(self._producer, checked_name(name), (arguments, result), options, schema)
 
     def _add(self, fn: Callable[..., object], name: str | None, said: TaskOptions, aliases: object) -> AnyTask:
         try:

@@ -27,7 +27,7 @@ FLOORS = (
     {"gator"},
     {"inline"},
     {"execution", "leases"},
-    {"registry", "options", "workflow"},
+    {"registry", "options", "workflow", "remote"},
     {"task"},
     {"refusals"},
     {"producer"},

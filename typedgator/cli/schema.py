@@ -12,10 +12,11 @@ from typedgator.cli.endings import NOT_DONE, Misuse, Refusal
 from typedgator.cli.loading import import_named, load_gator
 from typedgator.cli.place import Asked, where_kept
 from typedgator.cli.showing import print_json, say
-from typedgator.contracts import lock
+from typedgator.contracts import export, lock, stubs
 from typedgator.contracts.live import READ_STATES, Live, look
 from typedgator.contracts.releases import Release, TaskChange, breaking, changes
 from typedgator.gator import Gator
+from typedgator.policy.options import DEFAULT_QUEUE
 from typedgator.queues import inspecting
 from typedgator.wire.compat import Change
 
@@ -162,6 +163,47 @@ def diff(spec: str, file: Path, imports: Sequence[str], as_json: bool) -> None:
         for line in difflib.unified_diff(before, after, str(file), f"{file} (to be written)", lineterm=""):
             say(line)
     _end(code)
+
+
+@schema.command("export")
+@_SPEC
+@click.option("--json-schema", "form", flag_value="json-schema", help="JSON Schema, 2020-12.")
+@click.option("--asyncapi", "form", flag_value="asyncapi", help="AsyncAPI 3.0.")
+@click.option("--title", default="", help="What the service is called, in AsyncAPI. Default: MODULE.")
+@click.option("--service-version", default="0.0.0", show_default=True, help="Which release it is, in AsyncAPI.")
+@_IMPORT
+def export_contracts(spec: str, form: str | None, title: str, service_version: str, imports: Sequence[str]) -> None:
+    """Print the contracts of all tasks for other tools, as JSON."""
+    if form is None:
+        raise Misuse("say in which form: --json-schema or --asyncapi")
+    gator = _loaded(spec, imports)
+    if form == "json-schema":
+        found = export.json_schema(gator.registry)
+    else:
+        queue = gator.defaults.queue
+        found = export.async_api(
+            gator.registry,
+            title=title or spec.partition(":")[0],
+            version=service_version,
+            default_queue=DEFAULT_QUEUE if isinstance(queue, msgspec.UnsetType) else queue,
+        )
+    print_json(found)
+
+
+@schema.command("stubs")
+@_SPEC
+@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--dsn-variable", metavar="NAME", default="", help="The environment variable that says the DSN there.")
+@_IMPORT
+def write_stubs(spec: str, folder: Path, dsn_variable: str, imports: Sequence[str]) -> None:
+    """Write a package by which another service enqueues these tasks, with all types and without their code."""
+    if not folder.name.isidentifier():
+        raise Misuse(f"{folder.name!r} cannot be imported: name a folder as a package is named")
+    if dsn_variable and not dsn_variable.isidentifier():
+        raise Misuse(f"--dsn-variable {dsn_variable!r} is not an environment variable's name")
+    gator = _loaded(spec, imports)
+    stubs.write_stubs(folder, stubs.stubs(gator.registry, gator.defaults, dsn_variable=dsn_variable))
+    say(f"{folder}: {_count(len(gator.registry), 'task')}")
 
 
 def _loaded(spec: str, imports: Sequence[str]) -> Gator:

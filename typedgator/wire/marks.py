@@ -10,9 +10,9 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from typedgator.wire.terms import ArrayOf, DictOf, Scalar, Secret, Shape, Term
+from typedgator.wire.terms import ArrayOf, DictOf, RunByWorker, Scalar, Secret, Shape, Term
 
-__all__ = ["MarkRefused", "Marks", "bounded", "constraints", "read_marks"]
+__all__ = ["MarkRefused", "Marks", "bounded", "constraints", "read_marks", "runs_code"]
 
 
 class MarkRefused(Exception):
@@ -58,6 +58,10 @@ def read_marks(shape: Shape, marks: tuple[object, ...]) -> Marks:
         if mark is Secret or isinstance(mark, Secret):
             secret = True
             continue
+        if isinstance(mark, RunByWorker):
+            _name_code(facets, mark.name)
+            kept.append(mark)
+            continue
         if type(mark).__module__.startswith("msgspec"):
             raise MarkRefused("is constrained with msgspec.Meta; use pydantic's Field or annotated_types")
         for name, value in _settings(mark):
@@ -67,9 +71,13 @@ def read_marks(shape: Shape, marks: tuple[object, ...]) -> Marks:
         code = _own_code(mark)
         if code:
             own_code = True
-            facets["x-validator"] = f"{facets['x-validator']} {code}" if "x-validator" in facets else code
+            _name_code(facets, code)
         kept.append(mark)
     return Marks(tuple(kept), tuple(sorted(facets.items())), own_code, secret)
+
+
+def _name_code(facets: dict[str, object], code: str) -> None:
+    facets["x-validator"] = f"{facets['x-validator']} {code}" if "x-validator" in facets else code
 
 
 def _flat(marks: tuple[object, ...]) -> Iterator[object]:
@@ -120,6 +128,11 @@ def _settings(mark: object) -> Iterator[tuple[str, Any]]:
             raise MarkRefused(f"has a {cls.__name__}, which could let in another type; only AfterValidator is honoured")
         if cls.__name__ in ("PydanticGeneralMetadata", "_PydanticGeneralMetadata", "Strict", "AllowInfNan"):
             yield from vars(mark).items()
+
+
+def runs_code(mark: object) -> bool:
+    """Whether a mark is about the whole of a union, as a function is, and not about each of its members."""
+    return callable(getattr(mark, "func", None)) or isinstance(mark, RunByWorker)
 
 
 def _own_code(mark: object) -> str:

@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
-from typedgator.wire.marks import MarkRefused, read_marks
+from typedgator.wire.marks import MarkRefused, read_marks, runs_code
 from typedgator.wire.reasons import GENERIC, name_of, way_out
 from typedgator.wire.terms import (
     SCALARS,
@@ -96,7 +96,7 @@ def _annotated(annotation: Any, place: _Place) -> Term:
 
 
 def _constrain(term: Term, marks: tuple[object, ...], annotation: object, place: _Place) -> Term:
-    if isinstance(term.shape, OneOf) and not any(callable(getattr(mark, "func", None)) for mark in marks):
+    if isinstance(term.shape, OneOf) and not any(map(runs_code, marks)):
         # Annotated[int | None, Gt(0)]: the constraint is about the number, None has nothing to be greater than.
         members = tuple(
             member

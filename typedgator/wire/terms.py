@@ -21,6 +21,7 @@ __all__ = [
     "LiteralOf",
     "OneOf",
     "Record",
+    "RunByWorker",
     "Scalar",
     "Secret",
     "Shape",
@@ -37,6 +38,13 @@ SCALARS: Final[frozenset[type]] = frozenset(
 
 class Secret:
     """A mark for a value that is never shown: `Annotated[str, Secret]`. The whole argument, or result, is hidden."""
+
+
+class RunByWorker:
+    """A mark for code that only the worker has: the name of a validator, in a stub. Nothing runs here."""
+
+    def __init__(self, name: str) -> None:
+        self.name: Final = name
 
 
 @dataclass(frozen=True, slots=True)
