@@ -281,11 +281,11 @@ class Campaign:
     def _forget(self) -> None:
         while self._forgotten:
             since = self._forgotten.pop()
-            accepted = {line.job_id for line in self.history.accepted}
+            accepted = {line.job_id: line.at for line in self.history.accepted}
             for job_id, at in self._seen.items():
                 # A job that nobody accepted may be gone for good.
                 if at >= since and self.history.finals.pop(job_id, None) is not None and job_id in accepted:
-                    self._open[job_id] = at
+                    self._open[job_id] = accepted[job_id]
 
     def _find(self) -> None:
         """Looks up what has ended, and now and then all that is open: who wrote it may not have lived to say so."""
@@ -302,10 +302,17 @@ class Campaign:
             except BackendUnavailable:
                 self._to_find.appendleft(job_id)
                 return
+            if record is None and self._may_be_lost(job_id):
+                self._open.pop(job_id, None)
             if record is not None and record.state in FINAL:
                 self.history.finals[job_id] = _final(record)
                 self._seen[job_id] = now()
                 self._open.pop(job_id, None)
+
+    def _may_be_lost(self, job_id: str) -> bool:
+        """It was accepted by a server that a failover has made forget it, and nobody asked for a replica."""
+        at = self._open.get(job_id, now())
+        return any(back.loses and back.since <= at <= back.until < now() for back in self.history.rollbacks)
 
     @property
     def _inspect(self) -> Inspect:

@@ -56,9 +56,10 @@ class Crew:
             self.in_hand[line.pid].discard(line.job_id)
 
     def busy(self) -> "subprocess.Popen[bytes] | None":
-        """A worker, any, that has a job in its hands and is not frozen."""
-        those = [seat for seat in self.seats if seat.pid not in self.frozen and self.in_hand.get(seat.pid)]
-        return self._chance.choice(those) if those else None
+        """A worker, any, that has a job in its hands and is not the only one at work: who starts needs a while."""
+        at_work = [seat for seat in self.seats if seat.pid not in self.frozen and seat.pid in self.in_hand]
+        those = [seat for seat in at_work if self.in_hand[seat.pid]]
+        return self._chance.choice(those) if those and len(at_work) > 1 else None
 
     def replace(self, gone: "subprocess.Popen[bytes]") -> None:
         """Another one takes the seat of one that has ended."""

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from tests.integration.chaos.effects import gator, later, stumble, work
 from tests.integration.chaos.journal import Journal
-from typedgator.errors import BackendUnavailable, EnqueueError, NotReplicated
+from typedgator.errors import BackendUnavailable, EnqueueError, NotReplicated, UnknownDependency
 
 Again: TypeAlias = Callable[[], str]
 PAUSE_S = 0.05
@@ -73,6 +73,8 @@ class Producer:
         job_id = call.said.get("job_id", "-")
         words = "maxmemory" if "maxmemory" in str(error) else type(error).__name__
         self.journal.note("refused", job_id, 0, call.number, words)
+        if isinstance(error, UnknownDependency):  # a failover forgot the parent: it will not come back
+            return None
         return (lambda: error.retry()[0]) if isinstance(error, NotReplicated) else again
 
     def one(self, call: Call) -> None:
@@ -112,7 +114,7 @@ class Producer:
                 return self.accepted(call, job_id)
             except (BackendUnavailable, EnqueueError) as error:
                 again = self.refused(call, error, again)
-                if again is None and "job_id" not in call.said:
+                if isinstance(error, UnknownDependency) or (again is None and "job_id" not in call.said):
                     return None
                 await asyncio.sleep(PAUSE_S)
 

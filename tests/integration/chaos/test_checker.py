@@ -110,6 +110,15 @@ def test_an_overwritten_outcome_is_red() -> None:
     history = well()
     history.seen_again["a"] = Final("success", 13, 1)
     assert red(history) == {"outcomes overwritten"}
+    history.seen_again["a"] = Final("failed", 0, None, 4, "crashed")
+    assert red(history) == {"outcomes overwritten"}
+
+
+def test_an_outcome_may_be_dropped_when_its_time_is_over() -> None:
+    """The id is known for a day, the result for ten minutes."""
+    history = well()
+    history.seen_again["a"] = Final("success", 0, None)
+    assert red(history) == set()
 
 
 def test_a_success_that_became_a_failure_is_red() -> None:
