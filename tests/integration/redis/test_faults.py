@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
@@ -59,6 +60,27 @@ def test_a_cut_line_is_mended(backend: RedisBackend) -> None:
         backend.enqueue([job(1), job(2)])
 
     assert numbers(hand.claim()) == [1, 2]
+
+
+def test_a_fork_connects_anew(backend: RedisBackend) -> None:
+    """What its parent asks on is left alone: two processes on one line would read each other's answers."""
+    parents = backend.link.ask("CLIENT", "ID")
+    read, write = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork with threads
+        child = os.fork()
+    if not child:
+        try:
+            os.write(write, b"%d" % backend.link.ask("CLIENT", "ID"))  # type: ignore[str-format]  # a number
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    with os.fdopen(read, "rb") as answer:
+        childs = int(answer.read())
+
+    assert childs != parents
+    assert backend.link.ask("CLIENT", "ID") == parents
 
 
 def test_a_frozen_server_is_not_waited_for_forever() -> None:

@@ -56,10 +56,9 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Mine(threading.local):
-    """This thread's connections; those of a process before a fork are left to it."""
+    """This thread's connections."""
 
     def __init__(self) -> None:
-        self.pid = 0
         self.at: Address | None = None
         """Where both lead."""
         self.asking: Connection | None = None
@@ -76,6 +75,7 @@ class Link:
         self._mine = _Mine()
         self._all: WeakSet[Connection] = WeakSet()
         self._lock = threading.Lock()
+        _links.add(self)
 
     def close(self) -> None:
         """Hangs up for all threads; a later call connects again."""
@@ -211,9 +211,9 @@ class Link:
         if where.restless and where.due():
             with suppress(OSError):  # the sentinels may be gone while the master is not
                 where.seek()
-        if mine.pid != os.getpid() or mine.at is not where.at:
+        if mine.at is not where.at:
             mine.asking = mine.waiting = None
-            mine.pid, mine.at = os.getpid(), where.at
+            mine.at = where.at
         return (mine.waiting if waiting else mine.asking) or self._connected(waiting=waiting)
 
     def _connected(self, *, waiting: bool) -> Connection:
@@ -252,6 +252,18 @@ def _script_answer(connection: Connection) -> object:
         return connection.read_response()
     except NoScriptError:
         return None
+
+
+_links: Final[WeakSet[Link]] = WeakSet()
+
+
+def _forked() -> None:
+    """The connections of the process before the fork are left to it."""
+    for link in list(_links):
+        link.where.renew()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _read(connection: Connection, answers: int) -> list[object]:
