@@ -21,6 +21,10 @@ from typedgator.testing.strategies import calls
 gator = Gator("locmem://")
 
 
+class Chapter(enum.Enum):
+    ONE = "x" * 4000
+
+
 class Colour(enum.Enum):
     RED = "r"
     BLUE = "b"
@@ -102,7 +106,7 @@ def place(points: list[Point], *, colour: Colour = Colour.RED, page: Page | None
 
 
 @gator.register
-def too_much(texts: list[Annotated[str, MinLen(300)]]) -> None: ...
+def too_much(pages: list[Chapter]) -> None: ...
 
 
 def test_a_call_is_never_drawn_too_large() -> None:

@@ -68,6 +68,8 @@ def test_what_was_made_before_goes_along() -> None:
         assert len(kit.gator.queue()) == 1
         kit.drain()
         assert job.result() == "ANN"
+        greet.task("Bob")
+        assert_enqueued(greet, "Bob", loud=False)
 
 
 def test_the_time_is_that_of_now_and_then_stands_still() -> None:
