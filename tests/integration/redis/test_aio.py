@@ -89,6 +89,36 @@ def test_the_answer_of_a_cancelled_caller_is_nobodys(backend: RedisBackend) -> N
     assert sorted(numbers(Hand(backend, ["all"], 60_000).claim(100))) == [*range(40), 999, 1000]
 
 
+def test_a_cancelled_callers_answer_is_read_in_its_place() -> None:
+    """The server answers after half of the callers have gone: each of the others has the answer to its own question."""
+    with Server() as server, closing(RedisBackend(Place(path=str(server.path)))) as backend:
+        backend.enqueue([job(number) for number in range(0, 40, 4)])
+
+        async def main() -> list[object]:
+            await backend.acancel(named(999))
+            os.kill(server.pid, signal.SIGSTOP)
+            try:
+                callers = [asyncio.create_task(backend.acancel(named(number))) for number in range(40)]
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                for caller in callers[::3]:
+                    caller.cancel()
+                await asyncio.gather(*callers[::3], return_exceptions=True)
+            finally:
+                os.kill(server.pid, signal.SIGCONT)
+            return list(await asyncio.gather(*callers, return_exceptions=True))
+
+        answers = asyncio.run(main())
+        states = [record and record.state for record in map(backend.find, map(named, range(40)))]
+
+    for number, answer in enumerate(answers):
+        if number % 3 == 0:
+            assert isinstance(answer, asyncio.CancelledError)
+        else:
+            assert answer is (CancelAnswer.UNKNOWN if number % 4 else CancelAnswer.DONE)
+    assert states == [None if number % 4 else JobState.CANCELED for number in range(40)]
+
+
 def test_whoever_waits_is_told_at_once(backend: RedisBackend) -> None:
     """Many coroutines wait for the ends of some jobs; each gets its record as soon as it is final."""
     backend.enqueue([job(number) for number in range(10)])
