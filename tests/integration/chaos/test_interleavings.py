@@ -13,6 +13,7 @@ from contextlib import closing
 from datetime import timedelta
 from itertools import count, product
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -24,6 +25,7 @@ from typedgator.backends.connect import connect
 from typedgator.backends.contract import CancelAnswer, Claimed, Receipt, ReceiptStatus, Settled
 from typedgator.backends.redis import Place, RedisBackend
 from typedgator.backends.redis.audit import faults
+from typedgator.context import current_job
 from typedgator.errors import BackendUnavailable
 from typedgator.gator import Gator
 from typedgator.testing.clock import FakeClock
@@ -32,6 +34,7 @@ from typedgator.testing.contract.bench import KEY, LEASE_MS, Named, named, numbe
 from typedgator.wire.ids import JobId, parse_id
 from typedgator.wire.states import JobState
 from typedgator.wire.verdict import Failed, Released, RetryIn, Succeeded, Verdict
+from typedgator.worker import Worker
 
 pytestmark = needs_redis
 ROOT = Path(__file__).resolve().parents[3]
@@ -300,9 +303,41 @@ def _all_there(backend: RedisBackend, verb: str) -> None:
         assert {state(backend, 10), state(backend, 11)} <= {JobState.WAITING, JobState.SCHEDULED}
 
 
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a live worker keeps the lease of what it has settled")
+def test_a_settlement_that_a_failover_forgets_is_made_up_for_while_the_worker_lives() -> None:
+    """The server is as it was before the settlement: the job is running, its worker lives and has nothing more to do.
+
+    It should run again, at the latest when a lease is over; it stays running until the worker ends.
+    """
+    with Server(settings=("--enable-debug-command", "local")) as server, closing(Gator(server.dsn)) as gator:
+        ran: list[int] = []
+
+        @gator.register(name="work")
+        def work() -> None:
+            ran.append(current_job().token)
+            if len(ran) == 1:
+                server.ask("SAVE")
+
+        worker = Worker(gator, lease=5)
+        thread = Thread(target=worker.run)
+        thread.start()
+        try:
+            job_id = parse_id(work.task().id)
+            until(lambda: gator.backend.find(job_id).state is JobState.SUCCESS, "it did not end")
+            server.ask("DEBUG", "RELOAD", "NOSAVE")
+            if gator.backend.find(job_id).state is not JobState.RUNNING:
+                raise RuntimeError("the server has not forgotten the settlement")
+
+            until(lambda: len(ran) == 2, "it does not run again", 12)
+        finally:
+            worker.stop()
+            thread.join(30)
+
+
 POISON = """
 import os, signal
 from tests.integration.chaos.journal import Journal
+from typedgator.context import current_job
 from typedgator.context import current_job
 from typedgator.errors import BackendUnavailable
 from typedgator.gator import Gator
