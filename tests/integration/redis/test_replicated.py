@@ -173,6 +173,17 @@ class TestOtherPromises:
 
             assert backend.cancel(named(1)) is CancelAnswer.DONE
 
+    def test_are_kept_once_also_when_the_server_forgot_what_confirms_them(self, pair: Pair) -> None:
+        """A requeue that was done is not done again because another script behind it was not known."""
+        with closing(pair.backend()) as backend:
+            hand = Hand(backend, ["all"], 60_000)
+            backend.enqueue([job(1)])
+            hand.settle(hand.claim_one(), Failed(b"an error"))
+            backend.link.ask("SCRIPT", "FLUSH")
+            backend.link.ask("SCRIPT", "LOAD", backend.caller.script("requeue").text)
+
+            assert backend.requeue(named(1))
+
     def test_say_which_job(self, pair: Pair) -> None:
         """`job_id`."""
         with closing(pair.backend()) as backend:

@@ -52,7 +52,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         if self.confirm is None:
             return [self.packed(whole=whole)]
         fence, wait = self.confirm
-        return [self.packed(whole=whole), fence.packed(whole=whole), wait]
+        # Always whole: were it not known, the command before it would be done already, and be sent again.
+        return [self.packed(whole=whole), fence.packed(whole=True), wait]
 
 
 class _Mine(threading.local):
