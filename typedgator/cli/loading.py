@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from typedgator.backends.connect import masked
 from typedgator.cli.endings import Misuse, Refusal
 from typedgator.gator import Gator
 from typedgator.task import Hooked
@@ -25,6 +26,11 @@ _OURS: Final = str(Path(__file__).parents[1]) + os.sep
 
 def load_gator(spec: str) -> Gator:
     """The gator that `MODULE` or `MODULE:GATOR` names. Raises Refusal."""
+    if "://" in spec:  # as Alligator's latergator took it; such a worker would know no task
+        raise Misuse(
+            f"{masked(spec)!r} is a DSN, not a module: name the module that registers the tasks, for example "
+            "myapp.tasks; its gator, or TYPEDGATOR_CONN, says where the jobs are"
+        )
     path, colon, name = spec.partition(":")
     if colon and not name:
         raise Misuse(f"{spec!r} ends after the colon: write MODULE:GATOR, or MODULE alone")

@@ -53,6 +53,8 @@ def test_without_a_name_it_is_gator_or_the_only_one(write: Write) -> None:
         ("shop/tasks.py", "'shop/tasks.py' is not a module's name: did you mean shop.tasks?"),
         ("", "'' is not a module's name: write it as in an import statement"),
         ("two:", "'two:' ends after the colon"),
+        ("locmem://", "'locmem://' is a DSN, not a module: name the module that registers the tasks, for example "),
+        ("redis://:hunter2@localhost:6379/0", "'redis://:•••@localhost:6379/0' is a DSN, not a module"),
         ("two", "module two has several gators; did you mean two:first or two:second?"),
         ("two:third", "module two has no attribute third; did you mean two:first or two:second?"),
         ("two:number", "two:number is of type int, not a Gator"),
