@@ -10,7 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from heapq import heappop, heappush
@@ -40,6 +40,7 @@ SWEEP_S = 3.0
 AGAIN_S = 2.5
 """After an outage the workers may take so long until they claim again: the longest pause of the claimer, and a bit."""
 PATIENCE_S = 90.0
+MORE_S = 0.3
 FORGOTTEN_S = 1.0
 """What was written so long before a failover may be forgotten by it; so long after it, who asks may ask the old one."""
 
@@ -151,9 +152,10 @@ class Campaign:
                 lambda: not self._open and not self._more_accepted(), PATIENCE_S, "every job to end", moving=True
             )
         finally:
-            self._undo()
-            self.crew.dismiss()
-            producers.end(0)
+            with ExitStack() as stack:  # whatever goes wrong, nobody is left behind
+                stack.callback(producers.end, 0)
+                stack.callback(self.crew.dismiss)
+                self._undo()
         self._pump()
         self._close_outages(now())
         return self._judge(now() - began)
@@ -172,7 +174,7 @@ class Campaign:
             self._until(lambda at=at: now() >= at, 60, "the next fault")
             # Not more than can be worked off meanwhile, or all would be waiting and nothing at risk.
             self._until(lambda: len(self._open) < 40 + 4 * plan.jobs // rounds, 60, "jobs to end", moving=True)
-            name = self._next_of(turns)
+            name = self._next_of(turns, producers)
             if name is None:
                 break
             fault = self.faults[name]
@@ -207,10 +209,15 @@ class Campaign:
         if failed:
             raise failed[0]
 
-    def _next_of(self, turns: list[str]) -> str | None:
+    def _next_of(self, turns: list[str], producers: Producers) -> str | None:
         found: list[str] = []
+        allowed = now()
 
         def ready() -> bool:
+            nonlocal allowed
+            if now() - allowed > MORE_S:  # nobody can be killed at work where there is none
+                allowed = now()
+                producers.allow(4 * self.plan.slots)
             for place, name in enumerate(turns):
                 if self.faults[name].ready():
                     found.append(turns.pop(place))
