@@ -139,6 +139,7 @@ TYPES: list[tuple[Any, Any, object, object]] = [
     (Literal["a"], Literal["a", "b"], OK, "b"),
     (Literal["a", 1], Literal["a"], 1, OK),
     (Literal[1], Literal[True], 1, True),
+    (Literal[0, 1], Literal[0, True], 1, True),
     (Small, str | None, OK, None),
     (Number, int, OK, 2),
     (Number, float, OK, 0.5),
