@@ -146,7 +146,7 @@ class Campaign:
         try:
             self._strike_all(producers)
             producers.no_more()
-            self._until(lambda: not self._timeline, 30, "the last faults to be undone")
+            self._until(lambda: not self._timeline, PATIENCE_S, "the last faults to be undone")
             self.history.troubles += producers.end(PATIENCE_S)
             self._until(
                 lambda: not self._open and not self._more_accepted(), PATIENCE_S, "every job to end", moving=True
