@@ -4,6 +4,7 @@ import logging
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -137,6 +138,45 @@ def test_a_decoder_that_repeats_a_value_is_cut_short() -> None:
         with pytest.raises(PayloadMismatch, match="Invalid enum value") as caught:
             decode()
         assert WORD not in str(caught.value)
+
+
+def sign_in(name: str, *, password: Annotated[str, Secret] = "correct horse") -> None: ...
+
+
+def sign_in_all(*passwords: Annotated[str, Secret], **more: Annotated[str, Secret]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("fn", "args", "kwargs"),
+    [
+        (sign_in, ("Freddy",), {"pasword": WORD}),
+        (sign_in, ("Freddy", WORD), {}),
+        (sign_in_all, (1,), {"freddy": WORD}),
+        (sign_in_all, (WORD,), {"freddy": 1}),
+    ],
+    ids=["misspelt", "by position", "among **kwargs", "among *args"],
+)
+def test_a_value_in_the_wrong_place_is_hidden_where_one_is_secret(
+    gator: Gator, fn: Callable[..., None], args: tuple[object, ...], kwargs: dict[str, object]
+) -> None:
+    """Whose it is nobody knows; so it may be the secret one's."""
+    task = gator.register(fn)
+    with pytest.raises(InvalidArguments) as caught:
+        task.task(*args, **kwargs)
+    assert WORD not in str(caught.value)
+
+
+class Word(Enum):
+    HUNTER2 = "hunter"
+
+
+def with_a_login(login: Login = Login("me", WORD), word: Annotated[Word, Secret] = Word.HUNTER2) -> None: ...
+
+
+def test_a_secret_inside_a_default_is_hidden_too(gator: Gator) -> None:
+    """In a field of a value type, and where the value is a name."""
+    signature = gator.register(with_a_login).signature
+    assert signature == "with_a_login(login: Login = ..., word: Word = ...) -> None"
 
 
 def greet(name: str = "Freddy", password: Annotated[str, Secret] = WORD) -> None: ...

@@ -73,7 +73,6 @@ class ArgumentSchema:
     ) -> None:
         """Use `of`."""
         self.task = task
-        self.shown = shown_signature(name, signature, dict(hints))
         self.max_items = max_items
         self.max_payload = max_payload
         self.show_values = show_values
@@ -85,6 +84,7 @@ class ArgumentSchema:
         self.secret: tuple[str, ...] = tuple(
             field.name for field in fields if any(part.secret for part in field.term.all())
         )
+        self.shown = shown_signature(name, signature, dict(hints), self.secret)
         term = Term(Record("arguments", dict, fields))
         self.document = document(term)
         self.fingerprint = fingerprint(self.document)
@@ -186,7 +186,8 @@ class ArgumentSchema:
         return fn(*decoded[0], **decoded[1])
 
     def _shows(self, name: str) -> bool:
-        return self.show_values and name not in self.secret
+        # A value that belongs to no parameter ("") may be the secret one's, misspelt or in the wrong place.
+        return self.show_values and name not in self.secret and not (self.secret and not name)
 
     def _search(self, payload: bytes) -> None:
         try:
@@ -276,14 +277,17 @@ class ArgumentSchema:
     def _said(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> str:
         """The arguments as the caller gave them, shortened, under their names."""
         given: list[tuple[str, object, str]] = []
-        positions = [p for p in self._binder.parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        star = next((p.name for p in self._binder.parameters if p.kind is p.VAR_POSITIONAL), "")
+        parameters = self._binder.parameters
+        names = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+        positions = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        star = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
+        stars = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), "")
         for index, value in enumerate(args):
             parameter = positions[index] if index < len(positions) else None
             owner = parameter.name if parameter is not None else star
             spelled = parameter is not None and parameter.kind is not parameter.POSITIONAL_ONLY
             given.append((f"{owner}=" if spelled else "", value, owner))
-        given += [(f"{name}=", value, str(name)) for name, value in kwargs.items()]
+        given += [(f"{name}=", value, name if name in names else stars) for name, value in kwargs.items()]
         texts = [label + (shown_value(value) if self._shows(owner) else HIDDEN) for label, value, owner in given]
         most = 20
         return ", ".join(texts[:most]) + (", …" if len(texts) > most else "")

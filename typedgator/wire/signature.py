@@ -8,12 +8,11 @@ import functools
 import importlib
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, NamedTuple
 
 from typedgator.errors import RegistrationError, UnsupportedSignature
 from typedgator.wire.reasons import name_of
-from typedgator.wire.terms import Secret
 
 __all__ = ["Signed", "annotations_of", "hints_of", "shown_signature", "signed", "unread"]
 
@@ -132,8 +131,12 @@ def _texts(source: Any) -> dict[str, object]:
 _LONGEST_DEFAULT: Final = 40
 
 
-def shown_signature(name: str, signature: inspect.Signature, hints: dict[str, Any]) -> str:
-    """`send(user_id: int, *, urgent: bool = False) -> int`: the signature as people read it."""
+def shown_signature(
+    name: str, signature: inspect.Signature, hints: dict[str, Any], secret: Collection[str] = ()
+) -> str:
+    """`send(user_id: int, *, urgent: bool = False) -> int`: the signature as people read it. Defaults of the parameters
+    that are `secret` are left out.
+    """
     parts: list[str] = []
     last: Any = None
     for parameter in signature.parameters.values():
@@ -145,7 +148,7 @@ def shown_signature(name: str, signature: inspect.Signature, hints: dict[str, An
         stars = "*" * (parameter.kind is parameter.VAR_POSITIONAL) + "**" * (parameter.kind is parameter.VAR_KEYWORD)
         text = f"{stars}{parameter.name}: {name_of(hints[parameter.name])}"
         if parameter.default is not parameter.empty:
-            text += f" = {_shown_default(parameter.default, hints[parameter.name])}"
+            text += f" = {'...' if parameter.name in secret else _shown_default(parameter.default)}"
         parts.append(text)
     if last is inspect.Parameter.POSITIONAL_ONLY:
         parts.append("/")
@@ -153,9 +156,8 @@ def shown_signature(name: str, signature: inspect.Signature, hints: dict[str, An
     return f"{name}({', '.join(parts)}){result}"
 
 
-def _shown_default(default: object, hint: object) -> str:
+def _shown_default(default: object) -> str:
     if isinstance(default, enum.Enum):
         return str(f"{type(default).__name__}.{default.name}")
     text = repr(default)
-    is_secret = any(mark is Secret or isinstance(mark, Secret) for mark in getattr(hint, "__metadata__", ()))
-    return "..." if is_secret or len(text) > _LONGEST_DEFAULT else text
+    return "..." if len(text) > _LONGEST_DEFAULT else text
