@@ -57,6 +57,8 @@ check: $(STAMP) ## Check format, lint and types
 types: $(STAMP) ## Check types: mypy --strict, pyright strict, and every public name typed
 	@$(BIN)/mypy --strict $(TYPED)
 	@$(BIN)/pyright --warnings
+	@# --verifytypes knows no stubPath: it sees stubs that are installed.
+	@ln -sfn "$(CURDIR)/stubs/django" "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/django-stubs"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes typedgator --ignoreexternal  # finds packages by PATH alone
 
 format: $(STAMP) ## Format the code and fix what the linter can fix

@@ -1,5 +1,6 @@
 """What a running task may know and say about its own job, without a parameter for it."""
 
+import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -23,7 +24,18 @@ class CurrentJob:
     started with `contextvars.copy_context().run`.
     """
 
-    __slots__ = ("_id", "_note", "_stop", "attempt", "enqueued_at_ms", "headers", "queue", "task", "token")
+    __slots__ = (
+        "_id",
+        "_note",
+        "_stop",
+        "attempt",
+        "enqueued_at_ms",
+        "headers",
+        "queue",
+        "started_at_ms",
+        "task",
+        "token",
+    )
 
     def __init__(
         self,
@@ -47,6 +59,7 @@ class CurrentJob:
         from a stale attempt."""
         self.headers: Final = headers
         self.enqueued_at_ms: Final = enqueued_at_ms
+        self.started_at_ms: int = 0
         self._note = note
         self._stop: Event | None = None
 
@@ -59,6 +72,11 @@ class CurrentJob:
     def enqueued_at(self) -> datetime:
         """When the producer says it enqueued the job, UTC."""
         return datetime.fromtimestamp(self.enqueued_at_ms / 1000, UTC)
+
+    @property
+    def started_at(self) -> datetime:
+        """When this attempt started, on this machine's clock, UTC."""
+        return datetime.fromtimestamp(self.started_at_ms / 1000, UTC)
 
     @property
     def should_stop(self) -> bool:
@@ -134,6 +152,7 @@ class running:  # noqa: N801 - it is used as a verb; a generator would cost each
         self._job = job
 
     def __enter__(self) -> None:
+        self._job.started_at_ms = time.time_ns() // 1_000_000
         self._reset = _current.set(self._job)
 
     def __exit__(self, *error: object) -> None:

@@ -347,7 +347,7 @@ def _verdict(attempt: Attempt, ending: Ending) -> Verdict:
             return Canceled(_storable(signal.reason))
         case Raised(error):
             failures = attempt.claimed.attempt - attempt.claimed.crashes
-            outcome = _error_outcome(attempt.claimed, attempt.envelope.task, error)
+            outcome = _error_outcome(attempt.claimed, attempt.envelope.task, error, attempt.job.started_at_ms)
             delay_ms = retry_delay_ms(attempt.policy, error, failures, random.random())
             return Failed(outcome) if delay_ms is None else RetryIn(delay_ms, outcome)
         case Stopped(canceled):
@@ -363,7 +363,7 @@ def _succeeded(attempt: Attempt, value: object) -> Verdict:
     try:
         payload = spec.results.encode(value)
     except PayloadMismatch as error:  # it ran, so running it again would be wrong
-        return Failed(_error_outcome(attempt.claimed, spec.name, error))
+        return Failed(_error_outcome(attempt.claimed, spec.name, error, attempt.job.started_at_ms))
     if keep_ms is not None and keep_ms < 0:
         return _SUCCEEDED
     return Succeeded(
@@ -384,17 +384,27 @@ def _result_outcome(attempt: Attempt, spec: TaskSpec, payload: bytes) -> bytes:
             token=attempt.claimed.token,
             schema=spec.results.fingerprint,
             secret=spec.results.is_secret,
+            started_at=attempt.job.started_at_ms,
         )
     )
 
 
-def _error_outcome(claimed: Claimed, task: str, error: BaseException) -> bytes:
+def _error_outcome(claimed: Claimed, task: str, error: BaseException, started_at: int = 0) -> bytes:
     record = ErrorRecord(
         type=_storable(class_name(type(error)).removeprefix("builtins.")),
         message=_text_of(error),
         traceback=_traceback_of(error),
     )
-    return encode_outcome(Outcome(kind="error", error=record, task=task, attempt=claimed.attempt, token=claimed.token))
+    return encode_outcome(
+        Outcome(
+            kind="error",
+            error=record,
+            task=task,
+            attempt=claimed.attempt,
+            token=claimed.token,
+            started_at=started_at,
+        )
+    )
 
 
 def _text_of(error: BaseException) -> str:
@@ -434,5 +444,5 @@ def _inside(attempt: Attempt, layers: tuple[Middleware, ...], fn: Callable[[], o
 async def _ainside(attempt: Attempt, layers: tuple[Middleware, ...]) -> object:
     if not layers:
         return await _coroutine(attempt)
-    with layers[0].call(attempt.envelope):
+    async with layers[0].acall(attempt.envelope):
         return await _ainside(attempt, layers[1:])

@@ -88,6 +88,10 @@ class Gator:
     Nothing is connected until it is needed. Raises ConfigurationError for whatever cannot mean anything.
     """
 
+    worker_middleware: Sequence[Middleware] = ()
+    """For subclasses: entered around each call in a worker, outside of `middleware`, and never where a job is enqueued
+    or run in place."""
+
     def __init__(
         self,
         dsn: str | None = None,

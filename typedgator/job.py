@@ -80,6 +80,10 @@ class Job(Generic[R_co]):
             patience.check(self.id, record.state)
         return self._value(record)
 
+    def record(self) -> JobRecord:
+        """All that the storage knows of the job, as it is stored; of one that ran where it was enqueued, its end."""
+        return self._known(0)
+
     def cancel(self) -> bool:
         """Asks that the job does not run, or stops. True: it is canceled, or its worker will be told; False: it already
         ended.

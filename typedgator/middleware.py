@@ -1,6 +1,7 @@
 """Where others put their hands on a job: on its envelope before it is sent, and around the call."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Final
 
 import msgspec
@@ -21,8 +22,18 @@ class Middleware:
         """Entered around the task's call, where that runs. Its exceptions count as the task's own."""
         return _NOTHING
 
+    def acall(self, envelope: Envelope) -> AbstractAsyncContextManager[object]:
+        """`call` for an `async def`, entered on its event loop; unless you override it, `call` itself."""
+        return _entered(self.call(envelope))
+
 
 _NOTHING: Final[AbstractContextManager[object]] = nullcontext()
+
+
+@asynccontextmanager
+async def _entered(block: AbstractContextManager[object]) -> AsyncGenerator[None]:
+    with block:
+        yield
 
 
 def with_headers(envelope: Envelope, headers: dict[str, str]) -> Envelope:

@@ -125,7 +125,7 @@ class Producer:
         """From now on calls go to this backend, with these defaults, and the time is this clock's."""
         self.backend = backend
         self._loops = on_loops(backend)
-        self._clock = clock
+        self.clock = clock
         self._defaults = defaults
         self._plain: dict[TaskSpec, JobOptions] = {}
 
@@ -143,7 +143,7 @@ class Producer:
     ) -> Prepared:
         """Checks and encodes one call. Raises InvalidArguments; whatever it raises, nothing was enqueued."""
         payload = spec.arguments.encode(args, kwargs)
-        now_ms = self._clock.now_ms()
+        now_ms = self.clock.now_ms()
         job_id = options.job_id or new_id()
         envelope = Envelope(
             id=job_id,
@@ -179,15 +179,18 @@ class Producer:
         self, spec: TaskSpec, call: CallOptions | None, args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> Job[object]:
         """One call becomes one job, or, with `is_async=False`, is run here and now."""
-        return self._send_one(self._prepare_one(spec, call, args, kwargs))
+        return self.send_one(self.prepare_one(spec, call, args, kwargs))
 
     async def asend(
         self, spec: TaskSpec, call: CallOptions | None, args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> Job[object]:
         """`send`, from async code: only the I/O leaves the event loop."""
-        prepared = self._prepare_one(spec, call, args, kwargs)
+        return await self.asend_one(self.prepare_one(spec, call, args, kwargs))
+
+    async def asend_one(self, prepared: Prepared) -> Job[object]:
+        """`send_one`, from async code."""
         if self._loops is None or not prepared.is_async:
-            return await asyncio.to_thread(self._send_one, prepared)
+            return await asyncio.to_thread(self.send_one, prepared)
         try:
             return (await self._apush([prepared]))[0]
         except NotReplicated as error:
@@ -238,9 +241,10 @@ class Producer:
                 sent += await self._apush(chunk)
         return sent if len(sent) == len(batch) else await asyncio.to_thread(self._run_rest_here, batch, sent)
 
-    def _prepare_one(
+    def prepare_one(
         self, spec: TaskSpec, call: CallOptions | None, args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> Prepared:
+        """Checks and encodes one call, for `send_one` now or later. Whatever it raises, nothing was enqueued."""
         options = self.options_of(spec, call)
         if call is None or options.job_id is None:
             return self.prepare(spec, options, args, kwargs)
@@ -250,7 +254,8 @@ class Producer:
         call.named = spec.name
         return prepared
 
-    def _send_one(self, prepared: Prepared) -> Job[object]:
+    def send_one(self, prepared: Prepared) -> Job[object]:
+        """A prepared call becomes a job, or, with `is_async=False`, is run here and now."""
         if not prepared.is_async:
             return self._run_here(prepared)
         try:
@@ -260,7 +265,7 @@ class Producer:
 
     def _repeatable(self, error: NotReplicated, prepared: Prepared) -> NotReplicated:
         """The same, with the way out: whoever let typedgator make the id has nothing else to repeat it by."""
-        return error.about(error.job_ids, lambda: [self._send_one(prepared).id])
+        return error.about(error.job_ids, lambda: [self.send_one(prepared).id])
 
     @contextmanager
     def _complete(self, batch: Sequence[Prepared], sent: Sequence[Job[object]]) -> Generator[None]:

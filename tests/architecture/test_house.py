@@ -22,8 +22,9 @@ PACKAGE = ROOT / "typedgator"
 # Top to bottom. A module may import what stands on a lower floor, and from its own folder; nothing else of ours.
 FLOORS = (
     {"__init__", "__main__"},
+    {"contrib"},
     {"cli"},
-    {"worker", "dashboard", "testing", "contrib", "contracts"},
+    {"worker", "dashboard", "testing", "contracts"},
     {"gator"},
     {"inline"},
     {"execution", "leases"},
@@ -53,6 +54,8 @@ OWNERS = {
     "rich": "typedgator.cli",
     "uvloop": "typedgator.worker",
     "django": "typedgator.contrib.django",
+    "django_tasks": "typedgator.contrib.django",
+    "asgiref": "typedgator.contrib.django",
     "opentelemetry": "typedgator.contrib.otel",
     "prometheus_client": "typedgator.contrib.prometheus",
     "pytest": "typedgator.testing",
@@ -61,12 +64,16 @@ OWNERS = {
 }
 
 # `import typedgator` must leave these unloaded.
-HEAVY = ("redis", "hiredis", "sqlite3", "boto3", "click", "rich", "pydantic", "pydantic_core", "uvloop", "mypy")
+HEAVY = (
+    *("redis", "hiredis", "sqlite3", "boto3", "click", "rich", "pydantic", "pydantic_core", "uvloop", "mypy"),
+    *("django", "asgiref"),
+)
 
 # Where `except Exception` may stand: around the user's call, in an actor's tick, around a listener.
 # "module:qualified name" -> why
 CATCHES_EVERYTHING: dict[str, str] = {
     "typedgator.cli.loading:import_named": "imports the user's module",
+    "typedgator.contrib.django.carrier:failed": "raises the task's error, so that Django's log line finds it",
     "typedgator.events:Events.tell": "a listener can never hurt who tells",
     "typedgator.execution:_call_hook": "a hook can never hurt a job",
     "typedgator.execution:_text_of": "a user's __str__",

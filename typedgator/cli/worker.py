@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Final, Protocol, cast
 
 import click
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -29,13 +30,19 @@ from typedgator.wire.states import JobState
 from typedgator.worker import Worker, WorkerReport
 from typedgator.worker.supervisor import Supervisor
 
-__all__ = ["worker"]
+__all__ = ["Launcher", "worker"]
 
 logger: Final = logging.getLogger("typedgator")
 
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _REDRAW_SECONDS: Final = 0.25
 _AHEAD: Final = (JobState.WAITING, JobState.RUNNING, JobState.RETRYING)
+
+
+class Launcher(msgspec.Struct, frozen=True):
+    """The command that starts one of several processes, where it is not `typedgator worker`: options are appended."""
+
+    command: tuple[str, ...]
 
 
 class Stoppable(Protocol):
@@ -135,11 +142,12 @@ def _warn_of_unserved(gator: Gator, queues: Sequence[str]) -> None:
 
 def _command_of_one(context: click.Context) -> list[str]:
     """The command line of one of several worker processes: this one's, without `--processes`."""
-    command = [sys.executable, "-m", "typedgator", "worker"]
+    launcher = context.find_object(Launcher)
+    command = [sys.executable, "-m", "typedgator", "worker"] if launcher is None else list(launcher.command)
     for parameter in context.command.params:
         value: object = context.params.get(parameter.name or "")
         if isinstance(parameter, click.Argument):
-            command.append(str(value))
+            command += [] if launcher else [str(value)]
         elif parameter.name in {"processes", "supervised"} or value in (None, False, ()):
             continue
         elif value is True:

@@ -1,6 +1,6 @@
 """The outcome record: what a finished attempt left behind, as one msgpack map.
 
-Fields: v kind result|error task attempt token schema.
+Fields: v kind result|error task attempt token schema secret started_at.
 """
 
 from typing import Final, Literal
@@ -34,7 +34,8 @@ class ErrorRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A result or an error. `result` is encoded by the task's result schema, whose fingerprint is `schema`; `secret`:
-    nobody may be shown it.
+    nobody may be shown it. `started_at` is the worker's claim of when the attempt started, ms since
+    the epoch; 0: not known.
     """
 
     v: int = OUTCOME_VERSION
@@ -46,6 +47,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     token: int = 0
     schema: str = ""
     secret: bool = False
+    started_at: int = 0
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -107,7 +107,7 @@ class Worker:
             self._settler,
             self._teller,
             registry,
-            gator.middleware,
+            (*gator.worker_middleware, *gator.middleware),
             backend if isinstance(backend, Notes) and backend.can.notes else None,
             threads=threads,
             coroutines=coroutines,

@@ -1,0 +1,7 @@
+class LazySettings:
+    DEBUG: bool
+    USE_TZ: bool
+    TASKS: object
+    TYPEDGATOR: object
+
+settings: LazySettings

@@ -1,0 +1,3 @@
+from types import ModuleType
+
+def module_has_submodule(package: ModuleType, module_name: str) -> bool: ...
