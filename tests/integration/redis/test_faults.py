@@ -213,3 +213,23 @@ def _commands(backend: RedisBackend) -> int:
     facts = dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
     said = (facts.get(f"cmdstat_{name}", "calls=0,") for name in ("blpop", "evalsha", "eval"))
     return sum(int(each.split(",")[0].removeprefix("calls=")) for each in said)
+
+
+@pytest.mark.parametrize("serves", ["mail", "*"])
+def test_a_server_that_forgot_everything_gets_going_again(serves: str) -> None:
+    """FLUSHALL, a restart without persistence: as many queues as before, and other ones, are not taken for the same."""
+    with Server() as server, closing(RedisBackend(Place(port=server.port))) as backend:
+        backend.open()
+        backend.enqueue([job(1)])
+        running = Hand(backend, ["all"], 600_000).claim()
+        assert backend.counts().queues == {"all": {JobState.RUNNING: len(running)}}
+
+        server.ask("FLUSHALL")
+        hand = Hand(backend, [serves], 600_000)
+        backend.enqueue([job(2, "mail")])
+
+        assert numbers(hand.claim()) == [2]
+        assert backend.counts().queues == {"mail": {JobState.RUNNING: 1}}
+        record = backend.find(named(2))
+        assert record is not None
+        assert record.worker == hand.id

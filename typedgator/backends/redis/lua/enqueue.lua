@@ -5,7 +5,7 @@
 --         number of parents, parents
 -- Result  {'unknown', parent}, or {'ok', what stands for each job: '' when it is new, else an id, ends to tell of}
 -- Cost    O(n log N), and what is canceled with its parents
--- Needs   numbers keys clock memory lines ending
+-- Needs   numbers keys clock versions memory lines ending
 local jobs, born, keys, stands_for = {}, {}, {}, {}
 local at = 1
 while ARGV[at] do
@@ -56,7 +56,7 @@ for i, job in ipairs(jobs) do
     local frame = job.head .. struct.pack('>I8I8', now, job.expires and now + job.expires or 0) .. job.rest
     local queue = queue_of(frame)
     C('HSET', frames, id, frame)
-    if C('SADD', queues, queue) == 1 then C('HINCRBY', meta, 'queues', 1) end
+    if C('SADD', queues, queue) == 1 then renew('queues') end
     if job.key ~= '' then
       C('HSET', unique_of, id, job.key)
       if not job.doomed then C('HSET', unique, job.key, id) end

@@ -29,7 +29,10 @@ local there = C('EXISTS', list, stars, stars, everyone, everyone, everyone, ever
 if there % 2 == 0 then
   -- Where a token lies the queue is known, since whoever puts one there has a job of it.
   local rest = ARGV[3]
-  if C('SADD', KEYS[8], string.sub(rest, 10, 9 + string.byte(rest, 9))) == 1 then C('HINCRBY', KEYS[1], 'queues', 1) end
+  if C('SADD', KEYS[8], string.sub(rest, 10, 9 + string.byte(rest, 9))) == 1 then
+    -- As parts/versions.lua.
+    C('HSET', KEYS[1], 'queues', int(math.max((C('HGET', KEYS[1], 'queues') or 0) + 1, now_us)))
+  end
   C('RPUSH', list, 1)
   C('PEXPIRE', list, 60000)
 end

@@ -4,11 +4,12 @@
 -- ARGV    id, first 4 bytes, last bytes of the frame (from its expiry on), of each job
 -- Result  the numbers, from 1, of those that were known
 -- Cost    O(n log N)
--- Needs   numbers clock
+-- Needs   numbers clock versions
 local C = redis.call
 local meta, frames, done0, done1, late0, late1, kept, queues, stars, everyone, clock = unpack(KEYS)
 -- part numbers
 -- part clock
+-- part versions
 local HALF, LANE = 17592186044416, 35184372088832
 local accepted = struct.pack('>I8', now)
 local byte, sub = string.byte, string.sub
@@ -16,7 +17,7 @@ local known = {}
 
 local function place(queue, line, list, args)
   C('ZADD', line, unpack(args))
-  if C('SADD', queues, queue) == 1 then C('HINCRBY', meta, 'queues', 1) end
+  if C('SADD', queues, queue) == 1 then renew('queues') end
   if C('LLEN', list) == 0 then
     C('RPUSH', list, 1)
     C('PEXPIRE', list, 60000)

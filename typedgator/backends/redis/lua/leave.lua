@@ -4,7 +4,7 @@
 -- ARGV    version of the queues, '', worker
 -- Result  {'ok', ends to tell of}
 -- Cost    O(n log N), n the jobs that it has
--- Needs   numbers keys clock roster memory lines ending moves
+-- Needs   numbers keys clock versions roster memory lines ending moves
 local worker, owner = ARGV[3], KEYS[34]
 if C('ZREM', beats, worker) == 1 then
   for _, each in ipairs(owned_by(owner)) do
@@ -14,6 +14,6 @@ if C('ZREM', beats, worker) == 1 then
   C('DEL', owner, KEYS[35])
   C('HDEL', workers, worker)
   C('SREM', stars, worker)
-  C('HINCRBY', meta, 'crew', 1)
+  renew('crew')
 end
 return {'ok', told}

@@ -4,7 +4,7 @@
 -- ARGV    version of the queues, '', limit, workers
 -- Result  {'ok', jobs that came back, jobs that failed, ends to tell of}
 -- Cost    O(n log N), n the jobs that they have; at most `limit` are touched, the rest with the next call
--- Needs   numbers keys clock roster memory lines ending moves
+-- Needs   numbers keys clock versions roster memory lines ending moves
 local limit, lapsed, jobs = tonumber(ARGV[3]), {}, {}
 for i = 4, #ARGV do
   local worker, owner, idle = ARGV[i], KEYS[34 + 2 * (i - 4)], KEYS[35 + 2 * (i - 4)]
@@ -45,7 +45,7 @@ for _, each in ipairs(lapsed) do
   if C('HLEN', each[2]) <= 1 then
     C('DEL', each[2], each[3])
     C('ZREM', over, each[1])
-    C('HINCRBY', meta, 'crew', 1)
+    renew('crew')
   end
 end
 return {'ok', back, failed, told}
