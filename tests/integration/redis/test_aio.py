@@ -315,3 +315,15 @@ def _until(holds: Callable[[], bool]) -> None:
     ends = monotonic() + SOON_S
     while not holds():
         assert monotonic() < ends
+
+
+@pytest.mark.parametrize("replicated", [False, True])
+def test_nobody_waits_for_ever_whatever_goes_wrong(replicated: bool) -> None:
+    """A host that cannot even be looked up: all callers hear of it."""
+    with closing(RedisBackend(Place(host="a..b", replicated=replicated))) as backend:
+
+        async def main() -> list[object]:
+            calls = (backend.on_loops.aenqueue([job(number)]) for number in range(3))
+            return list(await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), SOON_S))
+
+        assert [type(answer) for answer in asyncio.run(main())] == [UnicodeError] * 3

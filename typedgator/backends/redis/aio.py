@@ -214,7 +214,16 @@ class _Together:
         """With all care: the line is made anew, the script is sent whole."""
         task = self._desk.loop.create_task(self._accept(some))
         self._careful.add(task)
-        task.add_done_callback(self._careful.discard)
+        task.add_done_callback(partial(self._done, some))
+
+    def _done(self, some: "list[_Caller]", task: asyncio.Task[None]) -> None:
+        """Whatever stopped it, nobody waits for ever."""
+        self._careful.discard(task)
+        for _, receipt in some:
+            if task.cancelled():
+                receipt.cancel()
+            elif not receipt.done() and (error := task.exception()) is not None:
+                receipt.set_exception(error)
 
     async def _accept(self, some: "list[_Caller]") -> None:
         try:

@@ -6,6 +6,7 @@ and who asks for states or results is on another line.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeAlias
 
 import hiredis
@@ -67,18 +68,23 @@ class Keeping:
         receipt: asyncio.Future[Receipt] = self._loop.create_future()
         self._waiting.append((frame, receipt))
         if self._sending is None:
-            self._sending = self._loop.create_task(self._send())
+            unanswered: list[_Caller] = []
+            self._sending = self._loop.create_task(self._send(unanswered))
+            self._sending.add_done_callback(partial(_leave_nobody, unanswered))
         return receipt
 
-    async def _send(self) -> None:
+    async def _send(self, unanswered: "list[_Caller]") -> None:
         try:
-            await self._send_all()
+            await self._send_all(unanswered)
         finally:
             self._sending = None
+            unanswered += self._waiting
+            self._waiting = []
 
-    async def _send_all(self) -> None:
+    async def _send_all(self, unanswered: "list[_Caller]") -> None:
         while self._waiting:
             some, self._waiting = self._waiting[:ATOMIC_BATCH], self._waiting[ATOMIC_BATCH:]
+            unanswered[:] = some
             try:
                 receipts = await self._do(accepting(self._caller, [frame for frame, _ in some]))
             except BackendUnavailable as error:
@@ -92,6 +98,15 @@ class Keeping:
 
     def _unavailable(self, error: Exception) -> BackendUnavailable:
         return BackendUnavailable(f"{self._caller.link.place} did not do what it was asked: {error}")
+
+
+def _leave_nobody(unanswered: "list[_Caller]", sending: asyncio.Task[None]) -> None:
+    """Whatever stopped it, nobody waits for ever."""
+    for _, receipt in unanswered:
+        if sending.cancelled():
+            receipt.cancel()
+        elif not receipt.done() and (error := sending.exception()) is not None:
+            receipt.set_exception(error)
 
 
 def _own(error: BackendUnavailable, frame: Frame) -> BackendUnavailable:
