@@ -46,6 +46,7 @@ class TestSentinels:
             ("redis+sentinel://a:1,,b:2/jobs", "'' is no host:port"),
             ("redis+sentinel://a:x/jobs", "'a:x' is no host:port"),
             ("redis+sentinel://a:70000/jobs", "'a:70000' is no host:port"),
+            ("redis+sentinel://a..b:1/jobs", "'a..b' cannot be a host's name"),
             ("redis+sentinel://::1/jobs", "'::1' is no host:port"),
             ("redis+sentinel://a/jobs/x", "database 'x' is no number"),
             ("redis+sentinel://a/jobs/0?protocol=3", "leave protocol out"),

@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.redis.servers import Server, free_port, needs_redis
 from typedgator.backends.connect import connect
-from typedgator.backends.contract import Backend, ReceiptStatus
+from typedgator.backends.contract import Backend, Receipt, ReceiptStatus
 from typedgator.backends.redis import RedisBackend
 from typedgator.errors import BackendUnavailable, ConfigurationError
 from typedgator.testing.contract import job
@@ -67,6 +67,7 @@ class TestDsn:
         [
             *("redis://localhost:x/0", "redis://localhost/jobs", "redis://localhost/0?timeout=soon"),
             *("redis://localhost/0?timeout=0", "unix://", "unix:///run/redis.sock?db=x", "redis://localhost/0?color=1"),
+            *("redis://a..b/0", f"redis://{'a' * 64}/0", "redis://localhost:0/0"),
             "rediss://localhost/0?ssl_ca_certs=/nowhere/ca.pem",
         ],
     )
@@ -74,6 +75,20 @@ class TestDsn:
         """ConfigurationError, before any connection is tried."""
         with pytest.raises(ConfigurationError):
             connect(dsn)
+
+    @pytest.mark.parametrize("user", ["ann", "ann:"])
+    def test_a_user_without_a_password_is_that_user(self, user: str) -> None:
+        """Threads and event loops alike: nobody works as `default` by accident."""
+
+        async def whose(backend: RedisBackend) -> list[Receipt]:
+            return await backend.aenqueue([job(1)])
+
+        with Server() as server:
+            server.ask("ACL", "SETUSER", "ann", "on", "nopass", "~*", "&*", "+@all")
+            server.ask("ACL", "SETUSER", "default", "-@all", "+auth", "+select")
+            with closing(opened(f"redis://{user}@127.0.0.1:{server.port}/0")) as backend:
+                assert backend.link.ask("ACL", "WHOAMI") == b"ann"
+                assert asyncio.run(whose(backend)) == [Receipt(ReceiptStatus.NEW, job(1).job_id)]
 
     def test_a_password_is_never_shown(self) -> None:
         """Neither in an error nor in a repr."""

@@ -114,11 +114,15 @@ def _one(dsn: Dsn) -> Place:
             raise ConfigurationError(f"DSN {shown!r} names no socket: unix:///run/redis.sock?db=0")
         return Place(path=unquote(url.path), db=_database(dsn, dsn.take("db", "0")))
     try:
-        port = url.port or 6379
+        port = 6379 if url.port is None else url.port
     except ValueError as error:
         raise ConfigurationError(f"DSN {shown!r}: the port is a number up to 65535: {error}") from error
+    if not port:
+        raise ConfigurationError(f"DSN {shown!r}: nothing listens on port 0")
     return Place(
-        host=url.hostname or "localhost", port=port, db=_database(dsn, url.path.strip("/") or dsn.take("db", "0"))
+        host=_host(dsn, url.hostname or "localhost"),
+        port=port,
+        db=_database(dsn, url.path.strip("/") or dsn.take("db", "0")),
     )
 
 
@@ -162,8 +166,16 @@ def _nodes(dsn: Dsn, default_port: int) -> tuple[Address, ...]:
                 f"DSN {masked(dsn.text)!r}: {node!r} is no host:port; write {dsn.scheme}://host:{default_port},…, "
                 "an IPv6 address in brackets"
             )
-        found.append(Address(parts["ipv6"] or parts["host"], port))
+        found.append(Address(parts["ipv6"] or _host(dsn, parts["host"]), port))
     return tuple(dict.fromkeys(found))
+
+
+def _host(dsn: Dsn, name: str) -> str:
+    try:
+        name.encode("idna")  # as whoever looks it up will do
+    except UnicodeError as error:
+        raise ConfigurationError(f"DSN {masked(dsn.text)!r}: {name!r} cannot be a host's name: {error}") from error
+    return name
 
 
 def _database(dsn: Dsn, said: str) -> int:

@@ -118,9 +118,10 @@ class Road:
         """Says who we are, and hears whether it is the one."""
         where, place = self._where, self._where.place
         hello: list[tuple[bytes | str | int, ...]] = []
-        if place.password is not None:
-            names = () if place.username is None else (place.username,)
-            hello.append(("AUTH", *names, place.password))
+        if place.username is not None:
+            hello.append(("AUTH", place.username, place.password or ""))
+        elif place.password is not None:
+            hello.append(("AUTH", place.password))
         if place.db:
             hello.append(("SELECT", place.db))
         if where.proof:
