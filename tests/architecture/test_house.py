@@ -86,6 +86,7 @@ CATCHES_EVERYTHING: dict[str, str] = {
     "typedgator.testing.strategies:_accepts.accepts": "a user's validators",
     "typedgator.testing.strategies:_record.built": "a user's __post_init__",
     "typedgator.wire.codec:Codec._pack_proved": "a user's validators",
+    "typedgator.wire.codec:Codec.breaks": "a user's validators",
     "typedgator.wire.codec:Codec.fits": "a user's __post_init__, and the encoder's mixed classes",
     "typedgator.wire.codec:codec_for": "pydantic and msgspec have no common class for what cannot be built",
     "typedgator.wire.problems:_leaf": "a user's annotation or tzinfo",

@@ -3,7 +3,8 @@
 Validators are built at first use, because building them imports pydantic.
 """
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import msgspec
@@ -11,8 +12,9 @@ import msgspec
 from typedgator.errors import UnsupportedSignature
 from typedgator.wire.marks import bounded
 from typedgator.wire.pack import canonical, pack, wire_type
+from typedgator.wire.problems import shown_value
 from typedgator.wire.strict import validator
-from typedgator.wire.terms import ArrayOf, DictOf, Record, Term
+from typedgator.wire.terms import ArrayOf, DictOf, Field, Record, Term
 
 __all__ = ["Codec", "Unproved", "codec_for", "no_ext"]
 
@@ -36,7 +38,40 @@ def codec_for(term: Term, max_items: int | None, task: str, parameter: str) -> "
     except Exception as error:  # msgspec and pydantic have no common class for "cannot build this"
         reason = f"cannot be built: {' '.join(str(error).split())}"
         raise UnsupportedSignature(task, parameter, reason) from error
+    inner = (
+        () if isinstance(term.shape, Record) and term.shape.form == "arguments" else term.all()
+    )  # each was looked at
+    for part in inner:
+        if isinstance(part.shape, Record) and (reason := _broken_default(part.shape)):
+            raise UnsupportedSignature(task, parameter, reason)
     return codec
+
+
+def _broken_default(record: Record) -> str:
+    """Which field of a value type has a default that its own annotation refuses: jobs of a release without the field
+    would get it, and be refused by every worker. "" when there is none.
+    """
+    for field, default in _defaults(record):
+        codec = Codec(field.term, None)
+        if codec.fits(default) and not codec.breaks(default):
+            continue
+        shown = "" if any(part.secret for part in field.term.all()) else f": {shown_value(default)}"
+        whose = f"{record.cls.__qualname__}, whose field {field.name!r}"
+        return f"holds {whose} has a default that breaks its own annotation{shown}"
+    return ""
+
+
+def _defaults(record: Record) -> Iterator[tuple[Field, object]]:
+    """What is filled in where a field is left out. Of factories only Python's own types are called: `list`, `dict`."""
+    cls: Any = record.cls
+    said: dict[str, object] = dict(getattr(cls, "_field_defaults", {}))
+    if record.form == "dataclass":
+        for field in dataclasses.fields(cls):
+            if field.default is not dataclasses.MISSING:
+                said[field.name] = field.default
+            elif isinstance(field.default_factory, type) and field.default_factory.__module__ == "builtins":
+                said[field.name] = field.default_factory()
+    yield from ((field, said[field.name]) for field in record.fields if field.name in said)
 
 
 class Codec:
@@ -80,6 +115,16 @@ class Codec:
         if again != self.canonical(value):
             raise Unproved
         return payload
+
+    def breaks(self, default: object) -> bool:
+        """Whether a default that fits is refused by its constraints."""
+        if not any(part.marks for part in self.term.all()):
+            return False
+        try:
+            self.recheck(default)
+        except Exception:  # a user's validator runs in there
+            return True
+        return False
 
     def fits(self, default: object) -> bool:
         """Whether a default survives the way to a worker as what it is; constraints are not looked at."""

@@ -28,6 +28,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Str
 from typedgator.errors import RegistrationError, UnsupportedSignature
 from typedgator.wire.reasons import name_of
 from typedgator.wire.schema import ArgumentSchema, ResultSchema
+from typedgator.wire.terms import Secret
 
 
 class User: ...
@@ -349,6 +350,47 @@ def test_a_default_that_breaks_its_annotation_is_refused(annotation: Any, defaul
     with pytest.raises(UnsupportedSignature, match="has a default that breaks its own annotation") as caught:
         ArgumentSchema.of(task, task="app.task", named=True)
     assert caught.value.parameter == "n"
+
+
+@dataclasses.dataclass(frozen=True)
+class NoTags:
+    tags: list[str] = None  # type: ignore[assignment] # the mistake
+
+
+@dataclasses.dataclass(frozen=True)
+class EmptyName:
+    name: Annotated[str, Field(min_length=1)] = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class NoParts:
+    parts: Annotated[list[int], Field(min_length=1)] = dataclasses.field(default_factory=list)
+
+
+class TextualSize(NamedTuple):
+    width: int = "1"  # type: ignore[assignment] # the mistake
+
+
+@dataclasses.dataclass(frozen=True)
+class HiddenPin:
+    pin: Annotated[str, Field(min_length=20), Secret] = "hunter2"
+
+
+@pytest.mark.parametrize("cls", [NoTags, EmptyName, NoParts, TextualSize, HiddenPin], ids=lambda cls: cls.__name__)
+def test_a_default_inside_a_value_type_that_breaks_its_annotation_is_refused(cls: Any) -> None:
+    """Jobs of a release without the field get it at the worker, and would be refused there; `schema check` says ok."""
+
+    def takes(n: object) -> None: ...
+    def gives() -> object: ...
+
+    takes.__annotations__["n"] = gives.__annotations__["return"] = list[cls]
+    said = rf"{cls.__name__}, whose field '\w+' has a default that breaks its own annotation"
+    with pytest.raises(UnsupportedSignature, match=said) as caught:
+        ArgumentSchema.of(takes, task="app.task", named=True)
+    assert caught.value.parameter == "n"
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(UnsupportedSignature, match=said):
+        ResultSchema.of(gives, task="app.task")
 
 
 @pytest.mark.parametrize(("annotation", "default"), [(float, 1), (int | None, None), (list[int], []), (date, date.max)])
