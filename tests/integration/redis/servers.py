@@ -21,7 +21,7 @@ import pytest
 from redis.connection import Connection
 from redis.exceptions import RedisError
 
-__all__ = ["Cluster", "Sentinels", "Server", "free_port", "needs_redis", "until"]
+__all__ = ["Cluster", "Sentinels", "Server", "free_port", "narrow", "needs_redis", "until"]
 
 T = TypeVar("T")
 EXECUTABLE: Final = which("redis-server") or ""
@@ -149,6 +149,12 @@ class Server:
     ) -> None:
         self.kill()
         self._folder.cleanup()
+
+
+def narrow(user: str) -> list[str]:
+    """ACL SETUSER of a user with password `pw` and the rights that docs/internals/redis.md asks for."""
+    rules = "~tg:* +@read +@write +@scripting +@connection -@dangerous +time +info +role +client|unblock"
+    return ["ACL", "SETUSER", user, "on", ">pw", *rules.split()]
 
 
 class Sentinels:

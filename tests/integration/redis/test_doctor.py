@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.chaos.proxy import Proxy
-from tests.integration.redis.servers import Server, needs_redis, until
+from tests.integration.redis.servers import Server, narrow, needs_redis, until
 from tests.integration.redis.test_replicated import QUICK, in_step
 from typedgator.backends.checkup import Checkup, Danger, Finding, Level, Loss
 from typedgator.backends.connect import connect
@@ -270,6 +270,16 @@ class TestFindings:
         with Server() as server, closing(reached(server.dsn)) as backend:
             backend.caller.clock = Yesterday()
             assert finding(backend.examine(), "clock").says.startswith("864")
+
+    def test_a_user_with_few_rights_is_told_what_was_not_looked_at(self) -> None:
+        """Those of docs/internals/redis.md: no CONFIG, no KEYS; the other answers are there."""
+        with Server() as server:
+            server.ask(*narrow("ann"))
+            checkup = examined(f"redis://ann:pw@127.0.0.1:{server.port}/0")
+
+        assert finding(checkup, "keys").level is finding(checkup, "settings").level is Level.LOOK
+        assert "KEYS is refused" in finding(checkup, "keys").says
+        assert loss(checkup, Danger.PROCESS).safe is False
 
     def test_a_key_that_is_nobodys_is_wrong(self) -> None:
         """The audit of the namespace; not of one that is large, unless asked."""

@@ -10,12 +10,13 @@ from shutil import which
 
 import pytest
 
-from tests.integration.redis.servers import Server, free_port, needs_redis
+from tests.integration.redis.servers import Server, free_port, narrow, needs_redis
 from typedgator.backends.connect import connect
 from typedgator.backends.contract import Backend, Receipt, ReceiptStatus
 from typedgator.backends.redis import RedisBackend
-from typedgator.errors import BackendUnavailable, ConfigurationError
-from typedgator.testing.contract import job
+from typedgator.errors import BackendUnavailable, ConfigurationError, NotReplicated
+from typedgator.testing.contract import Hand, job
+from typedgator.wire.states import JobState
 
 pytestmark = needs_redis
 
@@ -89,6 +90,24 @@ class TestDsn:
             with closing(opened(f"redis://{user}@127.0.0.1:{server.port}/0")) as backend:
                 assert backend.link.ask("ACL", "WHOAMI") == b"ann"
                 assert asyncio.run(whose(backend)) == [Receipt(ReceiptStatus.NEW, job(1).job_id)]
+
+    @pytest.mark.parametrize("unblock", ["+client|unblock", "-client|unblock"])
+    def test_few_rights_are_enough(self, unblock: str) -> None:
+        """Those that the docs ask for; without CLIENT UNBLOCK what is due comes a moment later, and nothing fails."""
+        with Server() as server:
+            server.ask(*narrow("ann"), unblock)
+            dsn = f"redis://ann:pw@127.0.0.1:{server.port}/0?durability=replicated&replica_timeout=0.01"
+            with closing(opened(dsn)) as backend:
+                hand = Hand(backend, ["all"], 60_000)
+                with pytest.raises(NotReplicated):
+                    backend.enqueue([job(1, delay_ms=400)])
+
+                (claimed,) = hand.claim(wait_ms=5000)
+                hand.succeed(claimed)
+
+                record = backend.outcome(claimed.job_id, wait_ms=0)
+                assert record is not None
+                assert record.state is JobState.SUCCESS
 
     def test_a_password_is_never_shown(self) -> None:
         """Neither in an error nor in a repr."""

@@ -3,11 +3,14 @@
 import time
 from typing import Final, cast
 
+from redis.exceptions import NoPermissionError
+
 from typedgator.backends.checkup import Checkup, Danger, Finding, Level, Loss
 from typedgator.backends.redis.audit import Audited, faults
 from typedgator.backends.redis.caller import Caller
 from typedgator.backends.redis.facts import Facts, facts_of
 from typedgator.backends.redis.opening import LAYOUT
+from typedgator.errors import BackendUnavailable
 
 __all__ = ["examine"]
 
@@ -223,7 +226,12 @@ def _keys(backend: Audited, audit: bool | None) -> list[Finding]:
     if audit is False or (audit is None and max(keys, jobs) > FEW_KEYS):
         says = f"not looked at: the server has {keys} keys, this namespace {jobs} jobs, and all would be read"
         return [Finding("keys", Level.LOOK, says, "--audit looks at them")]
-    found = faults(backend)
+    try:
+        found = faults(backend)
+    except BackendUnavailable as error:
+        if not isinstance(error.__cause__, NoPermissionError):
+            raise
+        return [Finding("keys", Level.LOOK, "not looked at: KEYS is refused to this user", "ask as one who may")]
     for _ in range(LOOKS - 1):
         # They are not read in one moment: of a server at work only what is found each time is a fault.
         if found:

@@ -16,7 +16,7 @@ import hiredis
 import msgspec
 from redis.connection import Connection
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
 
 from typedgator.backends.redis.dial import dial
 from typedgator.backends.redis.place import Address, Place
@@ -170,7 +170,8 @@ class Link:
             if self._mine.waiting is waiting:
                 packed = hiredis.pack_command((b"CLIENT", b"UNBLOCK", self._mine.waiting_id))
                 asking.send_packed_command((packed,), check_health=False)
-                asking.read_response()
+                with suppress(NoPermissionError):  # the wait ends by itself, a little later
+                    asking.read_response()
             clean = True
         finally:
             if not clean:
