@@ -58,6 +58,7 @@ OWNERS = {
     "asgiref": "typedgator.contrib.django",
     "opentelemetry": "typedgator.contrib.otel",
     "prometheus_client": "typedgator.contrib.prometheus",
+    **dict.fromkeys(("fastapi", "starlette", "uvicorn"), "nobody: a lifespan needs none of them"),
     "pytest": "typedgator.testing",
     "hypothesis": "typedgator.testing",
     "mypy": "typedgator.mypy_plugin",

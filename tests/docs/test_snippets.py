@@ -3,12 +3,14 @@
 - ```python``` blocks of a page share one namespace; `await` may stand at the top level.
 - A block whose first line is `# folder/name.py` becomes that file and is imported; its names are shared too.
 - `<!-- no-run: reason -->` above a block: it is only compiled.
+- `<!-- needs: module -->` anywhere: without it, the page is skipped.
 - `<!-- run -->` above a ```console``` block: each `$ typedgator …` line must exit 0; `<!-- run: fails -->`: must not.
 """
 
 import ast
 import asyncio
 import importlib
+import importlib.util
 import inspect
 import os
 import re
@@ -29,6 +31,7 @@ FENCE = re.compile(
     r"^(?P<margin>[ ]*)```(?P<language>\w+)[^\n]*\n(?P<body>.*?)^(?P=margin)```\s*$",
     re.MULTILINE | re.DOTALL,
 )
+NEEDS = re.compile(r"<!-- needs: (\w+) -->")
 
 
 class Block(NamedTuple):
@@ -99,6 +102,9 @@ def run_in_child(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_snippet_of_the_page_runs(page: Path, tmp_path: Path) -> None:
+    missing = [name for name in NEEDS.findall(page.read_text(encoding="utf-8")) if not importlib.util.find_spec(name)]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} is not installed")
     done = run_in_child(page, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 

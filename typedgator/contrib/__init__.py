@@ -1,1 +1,1 @@
-"""Other people's frameworks, each in a folder of its own, which alone imports that framework."""
+"""Other people's frameworks, each in a folder of its own, which alone imports that framework; `asgi` needs none."""
