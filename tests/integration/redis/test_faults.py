@@ -14,6 +14,7 @@ from tests.integration.redis.servers import Server, needs_redis
 from typedgator.backends.contract import Settled
 from typedgator.backends.redis import Place, RedisBackend
 from typedgator.backends.redis.audit import faults
+from typedgator.clock import Clock
 from typedgator.errors import BackendUnavailable
 from typedgator.testing.contract import Hand, job
 from typedgator.testing.contract.bench import named, numbers
@@ -233,3 +234,39 @@ def test_a_server_that_forgot_everything_gets_going_again(serves: str) -> None:
         record = backend.find(named(2))
         assert record is not None
         assert record.worker == hand.id
+
+
+class SetClock(Clock):
+    """The server's, set by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 2_000_000_000
+
+    def now_ms(self) -> int:
+        """As it was set."""
+        return self.seconds * 1000
+
+    def monotonic(self) -> float:
+        """Nobody asks."""
+        raise NotImplementedError
+
+
+def test_a_clock_that_is_set_back_delays_nothing_for_as_long(server: Server) -> None:
+    """A day back: the jobs of a dead worker come back within a lease from then, and what is finished is forgotten."""
+    clock = SetClock()
+    with closing(RedisBackend(Place(path=str(server.path)), namespace="set-back", clock=clock)) as backend:
+        backend.open()
+        backend.enqueue([job(1), job(2)])
+        hand = Hand(backend, ["all"], 30_000)
+        ended, left = hand.claim()
+        hand.succeed(ended)
+
+        clock.seconds -= 86_400
+        backend.maintain(limit=100)
+        for _ in range(3):
+            clock.seconds += 60
+            backend.maintain(limit=100)
+
+        assert numbers(Hand(backend, ["all"], 30_000).claim()) == numbers([left])
+        assert backend.find(ended.job_id) is None
+        assert faults(backend) == []

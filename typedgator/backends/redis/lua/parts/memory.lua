@@ -7,6 +7,10 @@
 local function turn(era, since, zero, one, term)
   local found = C('HMGET', meta, era, since)
   local now_is, began = tonumber(found[1] or 0), tonumber(found[2] or 0)
+  if now < began then -- the clock was set back: from here on it is a term as any other
+    began = now
+    C('HSET', meta, since, ms)
+  end
   if now - began >= term then
     C('UNLINK', now_is == 0 and one or zero)
     if now - began >= 2 * term then C('UNLINK', now_is == 0 and zero or one) end
