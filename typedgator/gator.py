@@ -48,6 +48,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 DEFAULT_DSN: Final = "sqlite:///typedgator.db"
 NOTHING_SAID: Final = TaskOptions()
+_NO_KEYWORDS: Final[Mapping[str, object]] = {}
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
@@ -329,8 +330,7 @@ class Gator:
         Nothing is sent unless all are valid; an error names the index. Up to 250 are one atomic write.
         """
         task = known(fn, self._producer)
-        prepared = self._producer.prepare_each(task.spec, None, _all_args_of(calls))
-        return cast("list[Job[R]]", self._producer.send_all(prepared))
+        return cast("list[Job[R]]", self._producer.send_many(task.spec, _all_args_of(calls)))
 
     async def atask_many(
         self, fn: Task[P, R], calls: Iterable[tuple[object, ...] | Mapping[str, object]], /
@@ -558,16 +558,15 @@ def _all_args_of(
         raise ConfigurationError(
             f"task_many takes calls, each a tuple or a mapping, got {calls!r:.200}. Nothing was enqueued."
         )
-    return [_args_of(call, n) for n, call in enumerate(calls)]
+    # The usual one here, without a call of a function: it is done for each of many.
+    return [
+        (call, _NO_KEYWORDS) if isinstance(call, tuple) else ((), _keywords_of(call, n)) for n, call in enumerate(calls)
+    ]
 
 
-def _args_of(
-    call: tuple[object, ...] | Mapping[str, object], index: int
-) -> tuple[tuple[object, ...], Mapping[str, object]]:
-    if isinstance(call, tuple):
-        return call, {}
+def _keywords_of(call: Mapping[str, object], index: int) -> Mapping[str, object]:
     if isinstance(call, Mapping):
-        return (), call
+        return call
     raise ConfigurationError(
         f"item {index}: a call is a tuple of positional arguments or a mapping of keywords, got {call!r:.100}; "
         "for one argument write (value,). Nothing was enqueued."

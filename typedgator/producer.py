@@ -12,7 +12,17 @@ from typing import Final
 
 import msgspec
 
-from typedgator.backends.contract import ATOMIC_BATCH, Backend, Inspect, JobRecord, Receipt, ReceiptStatus, on_loops
+from typedgator.backends.contract import (
+    ATOMIC_BATCH,
+    Backend,
+    Inspect,
+    JobRecord,
+    Receipt,
+    ReceiptStatus,
+    in_series,
+    on_loops,
+)
+from typedgator.bulk import send_series
 from typedgator.clock import Clock
 from typedgator.errors import (
     BackendUnavailable,
@@ -32,7 +42,8 @@ from typedgator.policy.durations import MAX_DELAY_MS
 from typedgator.policy.options import JobOptions, TaskOptions, merge, resolve
 from typedgator.wire.envelope import Envelope, decode_envelope, encode_envelope
 from typedgator.wire.frame import Frame, FrameFlags, open_frame
-from typedgator.wire.ids import JobId, new_id, shown_id
+from typedgator.wire.ids import ID_BYTES, JobId, new_id, new_ids, shown_id
+from typedgator.wire.mould import Mould, Series
 from typedgator.wire.outcome import Outcome
 from typedgator.wire.schema import ArgumentSchema, ResultSchema
 
@@ -77,17 +88,26 @@ class TaskSpec:
         raise ResultNotKept(job_id)
 
 
+class Way(msgspec.Struct, frozen=True, gc=False):
+    """How calls of one task go: with these options, their envelopes out of this mould."""
+
+    options: JobOptions
+    mould: Mould
+    is_plain: bool
+    """Due at once, after nothing, beside nothing, without expiry, under ids of ours."""
+
+
 class CallOptions:
     """What one `options()` block says, and what that makes for each task that was called in it.
 
     `named` is the task that its `job_id` stands for, once a call of one was accepted.
     """
 
-    __slots__ = ("merged", "named", "said")
+    __slots__ = ("named", "said", "ways")
 
     def __init__(self, said: TaskOptions) -> None:
         self.said: Final = said
-        self.merged: Final[dict[TaskSpec, JobOptions]] = {}
+        self.ways: Final[dict[TaskSpec, Way]] = {}
         self.named: str | None = None
 
 
@@ -96,8 +116,12 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
 
     spec: TaskSpec
     frame: Frame
-    envelope: Envelope
     is_async: bool
+
+    @property
+    def envelope(self) -> Envelope:
+        """What the frame's says, read back."""
+        return decode_envelope(self.frame.envelope)
 
 
 class Producer:
@@ -125,38 +149,29 @@ class Producer:
         """From now on calls go to this backend, with these defaults, and the time is this clock's."""
         self.backend = backend
         self._loops = on_loops(backend)
+        self._series = in_series(backend)
         self.clock = clock
         self._defaults = defaults
-        self._plain: dict[TaskSpec, JobOptions] = {}
+        self._ways: dict[TaskSpec, Way] = {}
 
-    def options_of(self, spec: TaskSpec, call: CallOptions | None) -> JobOptions:
+    def way_of(self, spec: TaskSpec, call: CallOptions | None) -> Way:
         """What one call gets, all three levels merged. Raises ConfigurationError, or Unsupported by this backend."""
-        cache = self._plain if call is None else call.merged
-        options = cache.get(spec)
-        if options is None:
+        cache = self._ways if call is None else call.ways
+        way = cache.get(spec)
+        if way is None:
             levels = (self._defaults, spec.options) if call is None else (self._defaults, spec.options, call.said)
-            options = cache[spec] = self._allowed(spec, resolve(merge(*levels)))
-        return options
+            way = cache[spec] = _way(spec, self._allowed(spec, resolve(merge(*levels))))
+        return way
 
-    def prepare(
-        self, spec: TaskSpec, options: JobOptions, args: tuple[object, ...], kwargs: Mapping[str, object]
-    ) -> Prepared:
+    def prepare(self, spec: TaskSpec, way: Way, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Prepared:
         """Checks and encodes one call. Raises InvalidArguments; whatever it raises, nothing was enqueued."""
+        options = way.options
         payload = spec.arguments.encode(args, kwargs)
         now_ms = self.clock.now_ms()
         job_id = options.job_id or new_id()
-        envelope = Envelope(
-            id=job_id,
-            task=spec.name,
-            schema=spec.arguments.fingerprint,
-            args=msgspec.Raw(payload),
-            policy=options.policy,
-            headers=dict(options.headers) if options.headers else {},
-            enqueued_at=now_ms,
-            secret=spec.arguments.secret,
-        )
-        for layer in self._middleware:
-            envelope = layer.enqueue(envelope)
+        envelope = way.mould.envelope(job_id, payload, now_ms)
+        if self._middleware:
+            envelope = self._through_middleware(envelope)
         delay_ms = options.delay_ms
         if options.until_ms is not None:
             delay_ms = max(0, options.until_ms - now_ms)
@@ -165,7 +180,7 @@ class Producer:
         frame = Frame(
             job_id=job_id,
             queue=options.queue,
-            envelope=encode_envelope(envelope),
+            envelope=envelope,
             priority=options.priority,
             delay_ms=delay_ms,
             expires_in_ms=options.expires_in_ms,
@@ -173,7 +188,13 @@ class Producer:
             parents=options.parents,
             flags=options.flags,
         )
-        return Prepared(spec, frame, envelope, options.is_async)
+        return Prepared(spec, frame, options.is_async)
+
+    def _through_middleware(self, stored: bytes) -> bytes:
+        envelope = decode_envelope(stored)
+        for layer in self._middleware:
+            envelope = layer.enqueue(envelope)
+        return encode_envelope(envelope)
 
     def send(
         self, spec: TaskSpec, call: CallOptions | None, args: tuple[object, ...], kwargs: Mapping[str, object]
@@ -211,13 +232,44 @@ class Producer:
         kwargs: Mapping[str, object],
     ) -> Prepared:
         """Checks and encodes the call at this place of a batch. Raises InvalidArguments naming the place."""
-        options = self.options_of(spec, call)
-        if index and options.job_id is not None:
+        way = self.way_of(spec, call)
+        if index and way.options.job_id is not None:
             raise ConfigurationError("job_id names one job: it cannot be given to a batch of several")
         try:
-            return self.prepare(spec, options, args, kwargs)
+            return self.prepare(spec, way, args, kwargs)
         except InvalidArguments as error:
             raise error.at(index) from None
+
+    def send_many(
+        self, spec: TaskSpec, calls: Sequence[tuple[tuple[object, ...], Mapping[str, object]]]
+    ) -> list[Job[object]]:
+        """`send_all` of many calls of one task, once all are checked; in series where nobody must see each of them."""
+        way, facet = self.way_of(spec, None), self._series
+        if facet is None or not way.is_plain or self._middleware or self._events.wants(JobEnqueued):
+            return self.send_all(self.prepare_each(spec, None, calls))
+
+        def again(rest: Sequence[Frame]) -> list[str]:
+            return [job.id for job in self.send_all([Prepared(spec, frame, is_async=True) for frame in rest])]
+
+        return send_series(self.backend, facet, self._cast(spec, way, calls), spec.read, again)
+
+    def _cast(
+        self, spec: TaskSpec, way: Way, calls: Sequence[tuple[tuple[object, ...], Mapping[str, object]]]
+    ) -> Series:
+        """Checks and encodes many plain calls; an error names the index of the call."""
+        payloads, options = spec.arguments.encode_each(calls), way.options
+        ids = new_ids(len(payloads))
+        before, between, after = way.mould.around(ID_BYTES, self.clock.now_ms())
+        return Series(
+            ids=ids,
+            payloads=payloads,
+            before=before,
+            between=between,
+            after=after,
+            queue=options.queue,
+            priority=options.priority,
+            flags=options.flags,
+        )
 
     def send_all(self, batch: Sequence[Prepared]) -> list[Job[object]]:
         """Sends prepared calls, in order: up to ATOMIC_BATCH are one atomic write, more go in chunks.
@@ -245,12 +297,13 @@ class Producer:
         self, spec: TaskSpec, call: CallOptions | None, args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> Prepared:
         """Checks and encodes one call, for `send_one` now or later. Whatever it raises, nothing was enqueued."""
-        options = self.options_of(spec, call)
-        if call is None or options.job_id is None:
-            return self.prepare(spec, options, args, kwargs)
+        way = self.way_of(spec, call)
+        job_id = way.options.job_id
+        if call is None or job_id is None:
+            return self.prepare(spec, way, args, kwargs)
         if call.named is not None and call.named != spec.name:
-            raise _taken(options.job_id, call.named, spec.name)
-        prepared = self.prepare(spec, options, args, kwargs)
+            raise _taken(job_id, call.named, spec.name)
+        prepared = self.prepare(spec, way, args, kwargs)
         call.named = spec.name
         return prepared
 
@@ -381,6 +434,21 @@ def _taken(job_id: JobId, holder: str, task: str) -> ConfigurationError:
         f"job_id {shown_id(job_id)!r} is a job of {holder}, so {task} cannot have it: put the task into the id. "
         "Nothing was enqueued."
     )
+
+
+def _way(spec: TaskSpec, options: JobOptions) -> Way:
+    arguments = spec.arguments
+    mould = Mould(spec.name, arguments.fingerprint, options.policy, options.headers, arguments.secret)
+    is_plain = (
+        options.is_async
+        and options.job_id is None
+        and options.unique is False
+        and not options.parents
+        and options.delay_ms == 0
+        and options.until_ms is None
+        and options.expires_in_ms is None
+    )
+    return Way(options, mould, is_plain)
 
 
 def _unique_key(spec: TaskSpec, unique: bool | str, payload: bytes) -> bytes:

@@ -43,7 +43,7 @@ Memory
     them; what is dropped earlier is counted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Final, NewType, Protocol, runtime_checkable
 
@@ -51,6 +51,7 @@ import msgspec
 
 from typedgator.wire.frame import Frame
 from typedgator.wire.ids import JobId
+from typedgator.wire.mould import Series
 from typedgator.wire.quiet import quiet_repr
 from typedgator.wire.states import JobState
 from typedgator.wire.verdict import Settlement, Token
@@ -69,6 +70,7 @@ __all__ = [
     "Exchange",
     "HeldKind",
     "Holding",
+    "InSeries",
     "Inspect",
     "JobRecord",
     "Notes",
@@ -81,6 +83,7 @@ __all__ = [
     "Upkeep",
     "Waking",
     "WorkerId",
+    "in_series",
     "on_loops",
 ]
 
@@ -119,6 +122,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     wake: bool = False
     native_async: bool = False
     """Callers on an event loop need no thread: AsyncBackend."""
+    series: bool = False
 
 
 class ReceiptStatus(Enum):
@@ -430,6 +434,21 @@ class Waking(Protocol):
 
 
 @runtime_checkable
+class InSeries(Protocol):
+    """`can.series`: joins jobs that differ in little itself; elsewhere they are accepted as frames."""
+
+    def enqueue_series(self, series: Series, /) -> Iterator[list[int]]:
+        """`enqueue` of `series.frames()`, ATOMIC_BATCH at a time, in order: each is sent once the one before was
+        accepted.
+
+        Gives, for each such write, the places in the series of those that were DUPLICATE. What a write raises ends it:
+        nothing after that write was sent. Nothing is sent before it is asked for the first; whoever stops asking does
+        not know of one write more.
+        """
+        ...
+
+
+@runtime_checkable
 class AsyncBackend(Protocol):
     """`can.native_async`: what callers need, for any number of event loops; each promises what its twin does.
 
@@ -458,3 +477,8 @@ class AsyncBackend(Protocol):
 def on_loops(backend: Backend) -> AsyncBackend | None:
     """The backend as callers on event loops use it; None when they need a thread."""
     return backend if isinstance(backend, AsyncBackend) and backend.can.native_async else None
+
+
+def in_series(backend: Backend) -> InSeries | None:
+    """The backend, where it takes jobs in series."""
+    return backend if isinstance(backend, InSeries) and backend.can.series else None

@@ -89,19 +89,19 @@ class _Fault(Enum):
 
 
 class Complete(Backend, Results, Inspect, Operate, Holding, Notes, Protocol):
-    """A backend with every facet but `exchange`, `wake` and `native_async`."""
+    """A backend with every facet but `exchange`, `wake`, `native_async` and `series`."""
 
 
 class Exchanging(Complete, Exchange, Protocol):
-    """A backend with every facet but `wake` and `native_async`."""
+    """A backend with every facet but `wake`, `native_async` and `series`."""
 
 
 class Everything(Exchanging, Waking, AsyncBackend, Protocol):
-    """A backend with every facet."""
+    """A backend with every facet but `series`."""
 
 
 class FlakyBackend:
-    """Keeps every promise of `inner` but `exchange`, `wake` and `native_async`, and the faults asked for.
+    """Keeps every promise of `inner` but `exchange`, `wake`, `native_async` and `series`, and the faults asked for.
 
     Thread-safe.
     """
@@ -181,8 +181,8 @@ class FlakyBackend:
 
     @property
     def can(self) -> Capabilities:
-        """What the backend inside promises, but `exchange`, `wake` and `native_async`."""
-        return structs.replace(self.inner.can, exchange=False, wake=False, native_async=False)
+        """What the backend inside promises, but `exchange`, `wake`, `native_async` and `series`."""
+        return structs.replace(self.inner.can, exchange=False, wake=False, native_async=False, series=False)
 
     def open(self) -> None:
         """See Backend."""
@@ -282,8 +282,8 @@ class FlakyExchange(FlakyBackend):
 
     @property
     def can(self) -> Capabilities:
-        """What the backend inside promises, but `wake` and `native_async`."""
-        return structs.replace(self.inner.can, wake=False, native_async=False)
+        """What the backend inside promises, but `wake`, `native_async` and `series`."""
+        return structs.replace(self.inner.can, wake=False, native_async=False, series=False)
 
     def exchange(
         self, worker: WorkerId, settlements: Sequence[Settlement], /, *, limit: int, seen: Token
@@ -301,8 +301,8 @@ class FlakyOnLoops(FlakyExchange):
 
     @property
     def can(self) -> Capabilities:
-        """What the backend inside promises."""
-        return self.inner.can
+        """What the backend inside promises, but `series`."""
+        return structs.replace(self.inner.can, series=False)
 
     def wake(self, worker: WorkerId, /) -> None:
         """See Waking."""

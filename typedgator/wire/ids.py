@@ -10,21 +10,64 @@ from typing import Final, NewType
 
 from typedgator.errors import ConfigurationError
 
-__all__ = ["JobId", "caller_id", "new_id", "parse_id", "shown_id"]
+__all__ = ["ID_BYTES", "JobId", "caller_id", "new_id", "new_ids", "parse_id", "shown_id"]
 
 JobId = NewType("JobId", bytes)
 """A job's id as it is stored: 16 bytes (UUIDv7, RFC 9562 section 5.7) or a caller's own, 1 to 128 ASCII characters."""
 
+ID_BYTES: Final = 16
+"""Of ids that we make."""
 _CALLERS: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _OURS: Final = re.compile(r"[0-9a-f]{32}")
+_SPARE: Final = 128
+_spare: Final[list[bytes]] = []
+"""Random bytes for ids to come; a child of a fork has none of its parent's."""
+_COUNTER: Final = 4096
+_COUNTED: Final = b"".join((0x7000 | number).to_bytes(2, "big") for number in range(_COUNTER))
+"""The version and the counter of each id of a millisecond."""
+_VARIANT: Final = bytes(0x80 | byte & 0x3F for byte in range(256))
 
 
 def new_id() -> JobId:
     """A fresh UUIDv7: 48 bits of milliseconds, then 74 random bits, so ids made later sort later."""
-    raw = bytearray((time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10))
+    try:
+        random = _spare.pop()
+    except IndexError:
+        random = _refilled()
+    raw = bytearray((time.time_ns() // 1_000_000).to_bytes(6, "big") + random)
     raw[6] = 0x70 | raw[6] & 0x0F
     raw[8] = 0x80 | raw[8] & 0x3F
     return JobId(bytes(raw))
+
+
+def _refilled() -> bytes:
+    """Asks the system once for many ids: each time costs more than all the rest of one."""
+    many = os.urandom(10 * _SPARE)
+    _spare.extend([many[place : place + 10] for place in range(10, len(many), 10)])
+    return many[:10]
+
+
+os.register_at_fork(after_in_child=_spare.clear)
+
+
+def new_ids(number: int) -> list[JobId]:
+    """So many fresh UUIDv7 at once, each greater than the one before: a counter of 12 bits, then 62 random bits.
+
+    RFC 9562 section 6.2, method 1; when the counter is full, the next milliseconds are taken ahead of time.
+    """
+    made: list[JobId] = []
+    now_ms = time.time_ns() // 1_000_000
+    for number_of_ms, start in enumerate(range(0, number, _COUNTER)):
+        some = min(_COUNTER, number - start)
+        raw = bytearray(os.urandom(16 * some))
+        # Column by column: a fifth of the time that one id after the other takes.
+        for place, digit in enumerate((now_ms + number_of_ms).to_bytes(6, "big")):
+            raw[place::16] = bytes((digit,)) * some
+        raw[6::16], raw[7::16] = _COUNTED[: 2 * some : 2], _COUNTED[1 : 2 * some : 2]
+        raw[8::16] = raw[8::16].translate(_VARIANT)
+        whole = bytes(raw)
+        made += [JobId(whole[place : place + 16]) for place in range(0, len(whole), 16)]
+    return made
 
 
 def parse_id(text: object, name: str = "job_id") -> JobId:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Final, TypeAlias, cast
 
 from typedgator.backends.checkup import Checkup
@@ -30,11 +30,13 @@ from typedgator.backends.redis.keys import Keys
 from typedgator.backends.redis.link import Link, Request
 from typedgator.backends.redis.opening import check
 from typedgator.backends.redis.place import Place
+from typedgator.backends.redis.series import accept_series
 from typedgator.backends.redis.settling import AT_ONCE, words_of
 from typedgator.clock import Clock, SystemClock
 from typedgator.errors import ConfigurationError, NotReplicated, WorkerLapsed
 from typedgator.wire.frame import Frame
 from typedgator.wire.ids import JobId, new_id, shown_id
+from typedgator.wire.mould import Series
 from typedgator.wire.states import FINAL, JobState
 from typedgator.wire.verdict import Settlement, Token
 
@@ -43,7 +45,7 @@ __all__ = ["RedisBackend"]
 logger: Final = logging.getLogger("typedgator.redis")
 
 Ask: TypeAlias = Callable[[Request], object]
-_CAN: Final = Capabilities(durable=True, shared=True, exchange=True, wake=True, native_async=True)
+_CAN: Final = Capabilities(durable=True, shared=True, exchange=True, wake=True, native_async=True, series=True)
 _LIMIT: Final = 1024
 """One claim is never larger, so that no script holds the server for long."""
 _LOOK_S: Final = 5.0
@@ -92,6 +94,10 @@ class RedisBackend:
     def enqueue(self, frames: Sequence[Frame], /) -> list[Receipt]:
         """Accepts all of the frames or none."""
         return accepting.accept(self.caller, frames)
+
+    def enqueue_series(self, series: Series, /) -> Iterator[list[int]]:
+        """Accepts plain jobs that differ only in id and arguments, the next write on its way while one is looked at."""
+        return accept_series(self.caller, series)
 
     def join(self, queues: Sequence[str], /, *, lease_ms: int) -> WorkerId:
         """A fresh identity; its lease starts now."""

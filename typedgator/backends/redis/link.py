@@ -7,7 +7,7 @@ again.
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, TypeAlias, cast
 from weakref import WeakSet
@@ -56,6 +56,16 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         return [self.packed(whole=whole), fence.packed(whole=True), wait]
 
 
+class _Ahead(msgspec.Struct, frozen=True, gc=False):
+    """A request that was sent, and its answer not read; `line` None: it could not be sent."""
+
+    request: Request
+    packed: bytes
+    line: Connection | None = None
+    at: Address | None = None
+    """Where the line leads."""
+
+
 class _Mine(threading.local):
     """This thread's connections."""
 
@@ -92,18 +102,60 @@ class Link:
 
     def run(self, request: Request) -> object:
         """Runs a script, by its SHA if the server knows it. Raises NotReplicated where that was asked for."""
+        return self._known_or_whole(request, None)
+
+    def run_each(self, requests: Iterable[Request]) -> Generator[object]:
+        """Runs scripts one after the other, each of which may be sent again, and gives their answers.
+
+        A request is made while the server does the one before, sent as soon as that one is answered, and under way
+        while the answer is looked at. What one raises ends it: none behind it was sent.
+        """
+        ahead: _Ahead | None = None
         try:
-            return self._run(request, whole=False)
+            for request in requests:
+                packed = b"".join(request.all_packed())
+                if ahead is None:
+                    ahead = self._send_ahead(request, packed)
+                else:
+                    before, ahead = ahead, None
+                    answer = self._known_or_whole(before.request, before)
+                    ahead = self._send_ahead(request, packed)
+                    yield answer
+            if ahead is not None:
+                before, ahead = ahead, None
+                yield self._known_or_whole(before.request, before)
+        finally:
+            if ahead is not None and ahead.line is not None:
+                self._drop(ahead.line)
+
+    def _send_ahead(self, request: Request, packed: bytes) -> _Ahead:
+        """The line is taken from the thread, so that nothing else is asked on it before the answer is read."""
+        clean, line = False, None
+        try:
+            line = self._connection(waiting=False)
+            line.send_packed_command((packed,), check_health=False)
+            clean = True
+        except (RedisError, OSError):
+            return _Ahead(request, packed)  # whoever asks for the answer sends it again, and hears what is wrong
+        finally:
+            if not clean and line is not None:
+                self._drop(line)
+        self._mine.asking = None
+        return _Ahead(request, packed, line, self._mine.at)
+
+    def _known_or_whole(self, request: Request, ahead: _Ahead | None) -> object:
+        try:
+            return self._run(request, ahead)
         except BackendUnavailable as error:
             if not isinstance(error.__cause__, NoScriptError):
                 raise
-        return self._run(request, whole=True)
+        return self._run(request, None, whole=True)
 
-    def _run(self, request: Request, *, whole: bool) -> object:
+    def _run(self, request: Request, ahead: _Ahead | None, *, whole: bool = False) -> object:
+        packed = b"".join(request.all_packed(whole=whole)) if ahead is None else ahead.packed
         if request.confirm is None:
-            return self._send(request.packed(whole=whole), again=request.again)
-        packed = b"".join(request.all_packed(whole=whole))
-        answer, _, replicas = cast("list[object]", self._send(packed, again=request.again, answers=3))
+            return self._send(packed, again=request.again, ahead=ahead)
+        answer, _, replicas = cast("list[object]", self._send(packed, again=request.again, answers=3, ahead=ahead))
         if not replicas:
             raise NotReplicated((), str(self.place), self.place.replica_timeout_s)
         return answer
@@ -177,29 +229,39 @@ class Link:
             if not clean:
                 self._drop(asking)
 
-    def _send(self, packed: bytes, *, again: bool, answers: int = 1) -> object:
+    def _send(self, packed: bytes, *, again: bool, answers: int = 1, ahead: _Ahead | None = None) -> object:
+        """`ahead`: it was sent already, and only the answer is to be read."""
         trouble: Trouble | None = None
         while True:
-            connection: Connection | None = None
+            sent, ahead = ahead, None
+            connection = None if sent is None else sent.line
             # Half an answer may be left on the line, also after an interrupt: nobody must read it as his own.
             clean = False
             try:
-                connection = self._connection(waiting=False)
-                connection.send_packed_command((packed,), check_health=False)
+                if connection is None:
+                    connection = self._connection(waiting=False)
+                    connection.send_packed_command((packed,), check_health=False)
                 answer = connection.read_response() if answers == 1 else _read(connection, answers)
                 clean = True
                 return answer
             except (RedisError, OSError) as error:
                 clean = line_holds(error)
                 trouble = trouble or Trouble(self.where)
-                at = self._mine.at if connection is not None else None
-                pause_s = trouble.pause_s(error, at, again=again)
+                reached = self._mine.at if sent is None or sent.line is None else sent.at
+                pause_s = trouble.pause_s(error, None if connection is None else reached, again=again)
                 if pause_s is None:
                     raise self._unavailable(error) from error
             finally:
                 if not clean and connection is not None:
                     self._drop(connection)
+                elif sent is not None and connection is sent.line:
+                    self._give_back(sent)
             time.sleep(pause_s)
+
+    def _give_back(self, sent: _Ahead) -> None:
+        """The line is the thread's again, unless that has found another one meanwhile."""
+        if self._mine.asking is None and self._mine.at is sent.at:
+            self._mine.asking = sent.line
 
     def _drop(self, connection: Connection) -> None:
         connection.disconnect()

@@ -19,7 +19,7 @@ import pytest
 
 # Before they are imported, or their asserts would not explain themselves.
 _LAWS = "bench canceling claiming depending enqueueing leases looping operating ordering remembering seeing settling"
-pytest.register_assert_rewrite(*(f"{__name__}.{law}" for law in (*_LAWS.split(), "waiting")))
+pytest.register_assert_rewrite(*(f"{__name__}.{law}" for law in (*_LAWS.split(), "series", "waiting")))
 
 from typedgator.testing.contract.bench import Bench, Hand, job
 from typedgator.testing.contract.canceling import Canceling
@@ -33,6 +33,7 @@ from typedgator.testing.contract.operating import Operating
 from typedgator.testing.contract.ordering import Ordering
 from typedgator.testing.contract.remembering import Remembering
 from typedgator.testing.contract.seeing import Seeing
+from typedgator.testing.contract.series import InASeries
 from typedgator.testing.contract.settling import Settling
 from typedgator.testing.contract.waiting import Waiting
 
@@ -52,5 +53,6 @@ class BackendContract(
     Operating,
     Waiting,
     Looping,
+    InASeries,
 ):
     """Inherit, write `make`, and pytest proves the contract. `reopen` and `audit` are there for those who have more."""

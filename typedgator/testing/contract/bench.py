@@ -16,6 +16,7 @@ from typedgator.backends.contract import (
     Claimed,
     Exchange,
     Holding,
+    InSeries,
     Inspect,
     JobRecord,
     Notes,
@@ -55,6 +56,7 @@ _FACETS: Final[dict[str, type[object]]] = {
     "exchange": Exchange,
     "wake": Waking,
     "native_async": AsyncBackend,
+    "series": InSeries,
 }
 
 

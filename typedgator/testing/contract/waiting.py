@@ -24,7 +24,7 @@ from typedgator.testing.contract.bench import Bench, Given, Hand, job, named, nu
 from typedgator.wire.states import JobState
 from typedgator.wire.verdict import Failed, Released, RetryIn, Succeeded
 
-__all__ = ["Waiting"]
+__all__ = ["Waiting", "while_waiting"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -48,7 +48,7 @@ class Waiting(Given):
         """A job that comes while a worker waits is handed out at once, not when the wait is over."""
         hand = Hand(live, ["all"], 60_000)
 
-        claimed = _while_waiting(hand, lambda: live.enqueue([job(1)]))
+        claimed = while_waiting(hand, lambda: live.enqueue([job(1)]))
 
         assert numbers(claimed) == [1]
 
@@ -65,7 +65,7 @@ class Waiting(Given):
         """A job that is due before the end of the wait is not overslept, though it was not there at its beginning."""
         hand = Hand(live, ["all"], 60_000)
 
-        claimed = _while_waiting(hand, lambda: live.enqueue([job(1, delay_ms=80)]))
+        claimed = while_waiting(hand, lambda: live.enqueue([job(1, delay_ms=80)]))
 
         assert numbers(claimed) == [1]
 
@@ -111,7 +111,7 @@ class Waiting(Given):
         first = other.claim_one()
         hand = Hand(live, ["all"], 60_000)
 
-        claimed = _while_waiting(hand, lambda: other.settle(first, verdict))
+        claimed = while_waiting(hand, lambda: other.settle(first, verdict))
 
         assert numbers(claimed) == [1]
 
@@ -122,7 +122,7 @@ class Waiting(Given):
         other.claim_one()
         hand = Hand(live, ["all"], 60_000)
 
-        claimed = _while_waiting(hand, other.leave)
+        claimed = while_waiting(hand, other.leave)
 
         assert numbers(claimed) == [1]
 
@@ -144,7 +144,7 @@ class Waiting(Given):
         first = other.claim_one()
         hand = Hand(live, ["all"], 60_000)
 
-        claimed = _while_waiting(hand, lambda: other.succeed(first))
+        claimed = while_waiting(hand, lambda: other.succeed(first))
 
         assert numbers(claimed) == [2]
 
@@ -305,7 +305,7 @@ def _within(call: Callable[[], T]) -> T:
     return answer
 
 
-def _while_waiting(hand: Hand, deed: Callable[[], object]) -> list[Claimed]:
+def while_waiting(hand: Hand, deed: Callable[[], object]) -> list[Claimed]:
     """What a claim that waits for a minute answers when something is done meanwhile."""
     with ThreadPoolExecutor(1) as pool:
         waiting: Future[list[Claimed]] = pool.submit(hand.claim, wait_ms=60_000)

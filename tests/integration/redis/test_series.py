@@ -1,0 +1,223 @@
+"""Many calls of one task in series: what it stores, what stops it, and what a broken line or a full server leaves."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import count
+
+import msgspec
+import pytest
+
+from tests.integration.redis.servers import Server, needs_redis
+from typedgator import BatchIncomplete, Gator, InvalidArguments, Job, Middleware
+from typedgator.backends.contract import ATOMIC_BATCH
+from typedgator.backends.redis import RedisBackend
+from typedgator.errors import BackendUnavailable
+from typedgator.events import JobEnqueued
+from typedgator.testing.contract.bench import named
+from typedgator.testing.contract.series import series
+from typedgator.wire.envelope import Envelope, decode_envelope, encode_envelope
+from typedgator.wire.frame import Frame, FrameFlags, open_frame, pack_frame
+from typedgator.wire.ids import JobId, parse_id
+from typedgator.wire.states import JobState
+
+pytestmark = needs_redis
+_numbers = count()
+MANY = 2 * ATOMIC_BATCH + 7
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """One server for all tests that leave it as it was."""
+    with Server() as started:
+        yield started
+
+
+def gator_on(server: Server, *layers: Middleware) -> Gator:
+    """In a namespace of its own."""
+    return Gator(server.unix_dsn, namespace=f"series-{next(_numbers)}", middleware=layers)
+
+
+def redis_of(gator: Gator) -> RedisBackend:
+    """Its backend."""
+    assert isinstance(gator.backend, RedisBackend)
+    return gator.backend
+
+
+def note(number: int, text: str = "", *, tags: tuple[str, ...] = ()) -> int:
+    """A task."""
+    return number
+
+
+class Seen(Middleware):
+    """Changes nothing, and remembers what passed: no call goes in series."""
+
+    def __init__(self) -> None:
+        self.seen: list[Envelope] = []
+
+    def enqueue(self, envelope: Envelope) -> Envelope:
+        self.seen.append(envelope)
+        return envelope
+
+
+def stored(gator: Gator, job: Job[int]) -> bytes:
+    """The frame as the server has it."""
+    frame = redis_of(gator).link.ask("HGET", redis_of(gator).caller.keys.named("frames"), parse_id(job.id))
+    assert isinstance(frame, bytes)
+    return frame
+
+
+def test_it_stores_what_any_other_way_would_store(server: Server) -> None:
+    """Byte for byte what msgspec and `pack_frame` give, and the same as by way of middleware, but for id and times."""
+    layer = Seen()
+    made: list[list[tuple[Envelope, int, int, str]]] = []
+    for gator in (gator_on(server), gator_on(server, layer)):
+        with closing(gator):
+            task = gator.register(name="note", priority=7, queue="notes", retries=2, headers={"tenant": "acme"})(note)
+            jobs = gator.task_many(task, [(1,), (2, "é"), {"number": 3, "tags": ("a", "b")}])
+            made.append([])
+            for job in jobs:
+                frame = stored(gator, job)
+                head = open_frame(frame)
+                envelope = decode_envelope(head.envelope)
+                assert (envelope.id, encode_envelope(envelope)) == (parse_id(job.id), head.envelope)
+                again = Frame(
+                    job_id=JobId(envelope.id),
+                    queue="notes",
+                    envelope=head.envelope,
+                    priority=7,
+                    flags=FrameFlags(head.flags),
+                )
+                assert pack_frame(again, head.accepted_ms) == frame
+                plain = msgspec.structs.replace(envelope, id=b"", enqueued_at=0)
+                made[-1].append((plain, head.flags, head.priority, head.queue))
+
+    assert made[0] == made[1]
+    assert len(layer.seen) == 3
+    assert [msgspec.msgpack.decode(envelope.args) for envelope, *_ in made[0]] == [
+        *({"number": 1}, {"number": 2, "text": "é"}, {"number": 3, "tags": ["a", "b"]}),
+    ]
+
+
+def test_handles_come_in_the_order_of_the_calls(server: Server) -> None:
+    """Each is good: its job runs, and its result is read by the task's own schema."""
+    with closing(gator_on(server)) as gator:
+        task = gator.register(note)
+        jobs = gator.task_many(task, [(number,) for number in range(MANY)])
+
+        assert len(gator.queue()) == len(jobs) == MANY
+        assert [job.id for job in jobs] == sorted(job.id for job in jobs)
+        assert not any(job.duplicate for job in jobs)
+        for number in (0, 1):
+            done = gator.pop()
+            assert done == jobs[number]
+            assert jobs[number].result() == number
+        assert jobs[-1].state() is JobState.WAITING
+
+
+def test_nothing_is_sent_unless_all_are_valid(server: Server) -> None:
+    """The last of many is wrong: its place is named, and not one of the others is there."""
+    with closing(gator_on(server)) as gator:
+        task = gator.register(note)
+        calls: list[tuple[object, ...]] = [(number,) for number in range(MANY)]
+
+        with pytest.raises(InvalidArguments, match=f"item {MANY} of the batch"):
+            gator.task_many(task, [*calls, ("x",)])
+
+        assert gator.counts().queues == {}
+
+
+def test_listeners_hear_of_each_job(server: Server) -> None:
+    """JobEnqueued, as from one call; also when the listener came after other calls."""
+    with closing(gator_on(server)) as gator:
+        task = gator.register(note)
+        gator.task_many(task, [(1,)])
+        heard: list[JobEnqueued] = []
+        gator.events.on(JobEnqueued, heard.append)
+
+        jobs = gator.task_many(task, [(number,) for number in range(MANY)])
+
+        assert [event.job_id for event in heard] == [job.id for job in jobs]
+        assert {(event.task, event.queue, event.duplicate) for event in heard} == {(task.name, "all", False)}
+
+
+def test_a_refused_write_stops_all_that_follow() -> None:
+    """A server that is full: what is written is named, nothing after it is, and `retry` sends just the rest."""
+    with Server() as server, closing(gator_on(server)) as gator:
+        task = gator.register(note)
+        gator.task(task, 0)
+        calls = [(number, "x" * 8000) for number in range(6 * ATOMIC_BATCH)]
+        info = server.ask("INFO", "memory")
+        assert isinstance(info, bytes)
+        used = int(info.split(b"used_memory:")[1].split()[0])
+        server.ask("CONFIG", "SET", "maxmemory", used + 5_000_000)
+
+        with pytest.raises(BatchIncomplete) as caught:
+            gator.task_many(task, calls)
+
+        error = caught.value
+        assert isinstance(error.__cause__, BackendUnavailable)
+        assert 0 < len(error.written) < len(calls)
+        assert len(error.written) % ATOMIC_BATCH == 0
+        assert len(gator.queue()) == 1 + len(error.written)
+        assert gator.job(error.written[-1]).state() is JobState.WAITING
+        server.ask("CONFIG", "SET", "maxmemory", 0)
+        for _ in range(2):
+            assert error.retry() == list(error.rest)
+            assert len(gator.queue()) == 1 + len(calls)
+        assert len(set(error.written) | set(error.rest)) == len(calls)
+
+
+def test_a_broken_line_doubles_and_loses_nothing(server: Server) -> None:
+    """It breaks while a write is under way: that is asked again, and what comes after it comes after it."""
+    with closing(gator_on(server)) as gator:
+        backend = redis_of(gator)
+        answers = backend.enqueue_series(series(*range(4 * ATOMIC_BATCH)))
+        assert next(answers) == []
+        for _ in range(3):
+            server.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            next(answers)
+        assert next(answers, None) is None
+
+        assert backend.counts().queues == {"all": {JobState.WAITING: 4 * ATOMIC_BATCH}}
+        line = backend.link.ask("ZRANGE", backend.caller.keys.ready("all"), 0, -1)
+        assert line == [named(number) for number in range(4 * ATOMIC_BATCH)]
+
+
+def test_forgotten_scripts_are_sent_again_in_their_turn(server: Server) -> None:
+    """SCRIPT FLUSH between two writes: none is lost, none comes before the other."""
+    with closing(gator_on(server)) as gator:
+        backend = redis_of(gator)
+        for _ in backend.enqueue_series(series(*range(4 * ATOMIC_BATCH))):
+            server.ask("SCRIPT", "FLUSH")
+
+        line = backend.link.ask("ZRANGE", backend.caller.keys.ready("all"), 0, -1)
+        assert line == [named(number) for number in range(4 * ATOMIC_BATCH)]
+
+
+def test_a_server_that_dies_ends_it() -> None:
+    """BackendUnavailable with the write that got no answer; after a restart the rest is accepted, and nothing twice."""
+    with Server(appendfsync="always") as server, closing(gator_on(server)) as gator:
+        backend, some = redis_of(gator), series(*range(3 * ATOMIC_BATCH))
+        answers = backend.enqueue_series(some)
+        assert next(answers) == []
+        server.kill()
+        with pytest.raises(BackendUnavailable):
+            list(answers)
+        server.start()
+
+        known = [place for places in backend.enqueue_series(some) for place in places]
+
+        assert known[:ATOMIC_BATCH] == list(range(ATOMIC_BATCH))
+        assert len(known) in (ATOMIC_BATCH, 2 * ATOMIC_BATCH)
+        assert backend.counts().queues == {"all": {JobState.WAITING: 3 * ATOMIC_BATCH}}
+
+
+def test_one_connection_does_for_all_of_it(server: Server) -> None:
+    """What is asked meanwhile needs a second one for that while, and the first is the thread's again thereafter."""
+    with closing(gator_on(server)) as gator:
+        backend = redis_of(gator)
+        before = backend.link.ask("CLIENT", "ID")
+        for _ in backend.enqueue_series(series(*range(3 * ATOMIC_BATCH))):
+            pass
+
+        assert backend.link.ask("CLIENT", "ID") == before

@@ -1,0 +1,55 @@
+"""`encode_each` is `encode`, many times: the same bytes, the same refusals."""
+
+from typing import Annotated, Any
+
+import pytest
+from annotated_types import MaxLen
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import AfterValidator
+
+from typedgator.errors import InvalidArguments
+from typedgator.wire.schema import ArgumentSchema
+
+
+def even(value: int) -> int:
+    """A user's own rule."""
+    if value % 2:
+        raise RuntimeError("odd")
+    return value
+
+
+def task(
+    number: Annotated[int, AfterValidator(even)],
+    /,
+    text: Annotated[str, MaxLen(50_000)] = "",
+    *more: int,
+    flag: bool = False,
+) -> None: ...
+
+
+values = st.integers(-3, 3) | st.text(max_size=3) | st.booleans() | st.sampled_from(["x" * 20_000, 2**70])
+positions = st.lists(st.integers(-2, 2) | values, max_size=3).map(tuple)
+keywords = st.dictionaries(st.sampled_from(["text", "flag", "number"]), values, max_size=2)
+
+
+@given(st.lists(st.tuples(positions, keywords), max_size=4))
+def test_many_calls_are_encoded_like_each(calls: list[tuple[tuple[Any, ...], dict[str, Any]]]) -> None:
+    """All good: the bytes of each. Else the refusal of the first that is not, which names its index."""
+    schema = ArgumentSchema.of(task, task="task")
+    one_by_one: list[bytes] = []
+    refusal: InvalidArguments | None = None
+    for args, kwargs in calls:
+        try:
+            one_by_one.append(schema.encode(args, kwargs))
+        except InvalidArguments as error:
+            refusal = error.at(len(one_by_one))
+            break
+
+    if refusal is None:
+        assert schema.encode_each(calls) == one_by_one
+    else:
+        with pytest.raises(InvalidArguments) as caught:
+            schema.encode_each(calls)
+        assert (caught.value.problems, caught.value.index) == (refusal.problems, len(one_by_one))
+        assert f"item {len(one_by_one)} of the batch" in str(caught.value)
