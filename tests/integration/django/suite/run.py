@@ -13,9 +13,6 @@ import unittest
 from pathlib import Path
 
 import django
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from left_out import LEFT_OUT, NOT_IN_THE_BACKPORT
 
 PASSES = {
