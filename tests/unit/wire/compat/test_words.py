@@ -12,7 +12,7 @@ from tests.unit.wire.compat.wire import contract_of, returning, task_of
 from typedgator.errors import PayloadMismatch
 from typedgator.wire import marks
 from typedgator.wire.compat import Advice, Change, advised, compare, node
-from typedgator.wire.compat.node import Node
+from typedgator.wire.compat.node import Node, same
 from typedgator.wire.compat.spoken import spoken
 from typedgator.wire.dialect import document
 from typedgator.wire.simple import simple
@@ -177,3 +177,11 @@ def test_every_constraint_that_can_be_written_can_be_compared() -> None:
 def test_what_the_dialect_cannot_have_written_is_refused(schema: object) -> None:
     with pytest.raises(PayloadMismatch, match="a stored schema cannot be read"):
         node(schema)
+
+
+def test_a_bound_beyond_64_bits_is_compared_too() -> None:
+    """Nobody can send such a number; the bound may be written all the same."""
+    old, new = (node(document(simple(Annotated[int, Le(2**64 + more)], "x"))) for more in (0, 1))
+    assert same(old, old)
+    assert not same(old, new)
+    assert not same(node({"enum": [1]}), node({"enum": [True]}))
