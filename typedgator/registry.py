@@ -240,4 +240,4 @@ def _check_takes(hook: Hook, name: str, options: tuple[str, ...]) -> None:
 
 
 def _writable(text: str) -> bool:
-    return not any(c.isspace() or "\ud800" <= c <= "\udfff" for c in text)
+    return text.isprintable() and " " not in text

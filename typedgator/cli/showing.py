@@ -171,8 +171,8 @@ def print_json(shape: object) -> None:
 
 
 def say(text: str) -> None:
-    """One plain line on standard output."""
-    click.echo(text)
+    """One plain line on standard output; a few, where the text has some."""
+    click.echo(_harmless(text))
 
 
 def print_rows(
@@ -239,7 +239,12 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, datetime):
         return f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
-    return str(value)
+    return _harmless(str(value))
+
+
+def _harmless(text: str) -> str:
+    """The text with what would steer a terminal spelled out: what is stored may be anybody's."""
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
 def _console() -> Console:

@@ -77,4 +77,7 @@ def decode_envelope(stored: bytes) -> Envelope:
         raise PayloadMismatch(f"an envelope of {len(stored)} bytes cannot be read: {error}") from error
     if envelope.v != ENVELOPE_VERSION:
         raise PayloadMismatch(f"an envelope of version {envelope.v} was written by a newer release")
+    if not (envelope.task.isprintable() and envelope.schema.isprintable()):
+        # Both stand in tables and logs, where such a name would write to the terminal, or a line of its own.
+        raise PayloadMismatch(f"an envelope names its task {envelope.task!r:.100}, which no task can be called")
     return envelope

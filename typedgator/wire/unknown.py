@@ -30,14 +30,14 @@ def _in_map(term: Term | None, value: dict[object, object], path: str) -> Iterat
         case Record(_, _, fields):
             known = {field.name: field.term for field in fields}
             for key, inner in value.items():
-                here = f"{path}.{key}".lstrip(".")
+                here = f"{path}.{_told(key)}".lstrip(".")
                 if isinstance(key, str) and key in known:
                     yield from unknown_keys(known[key], inner, here)
                 else:
                     yield here
         case DictOf(_, inside):
             for key, inner in value.items():
-                yield from unknown_keys(inside, inner, f"{path}[{key!r}]")
+                yield from unknown_keys(inside, inner, f"{path}[{key!r:.60}]")
         case _:
             return  # not a map in our schema: the typed decoder will say so
 
@@ -62,3 +62,8 @@ def _in_order(terms: tuple[Term, ...], value: list[object], path: str) -> Iterat
             yield from unknown_keys(terms[index], inner, here)
         else:
             yield here
+
+
+def _told(key: object) -> str:
+    """A key in a message: as it is, unless it would write to the terminal, or another line into a log."""
+    return key if isinstance(key, str) and key.isprintable() and len(key) <= 60 else f"{key!r:.60}"
