@@ -126,6 +126,7 @@ with gator.elsewhere(Away(gator.backend), gator.clock):
         Relay(gator, ["default"]).tick()
     except BackendUnavailable:
         print("still away")
+job = gator.job(job.id)
 print(OutboxJob.objects.count(), Relay(gator, ["default"]).tick(), OutboxJob.objects.count(), job.state())
 """
     )
@@ -178,6 +179,7 @@ with gator.elsewhere(away, gator.clock):
     dead = gator.outbox(options=gator.options(expires=60)).task(ship, 3)
 OutboxJob.objects.update(created_ms=gator.clock.now_ms() - 120_000)
 Relay(gator, ["default"]).tick()
+soon, late, dead = (gator.job(job.id) for job in (soon, late, dead))
 print(soon.state(), late.state())
 from typedgator import Worker
 Worker(gator, burst=True).run()

@@ -1,5 +1,6 @@
 """The app: imports every `tasks.py`, and tells `manage.py check` all that is wrong with them."""
 
+from importlib import import_module
 from typing import Final
 
 from django.apps import AppConfig
@@ -7,6 +8,7 @@ from django.core import checks
 
 from typedgator.contrib.django.checks import check_gator, check_settings, check_tasks
 from typedgator.contrib.django.discovery import discover
+from typedgator.contrib.django.serving import has_tasks
 
 __all__ = ["TypedgatorConfig"]
 
@@ -26,3 +28,6 @@ class TypedgatorConfig(AppConfig):
         for check in (check_settings, check_gator, check_tasks):
             checks.register(check, TAG)
         discover()
+        if has_tasks():
+            # Django checks the backends of TASKS once this is imported, which a project without such tasks never does.
+            import_module("typedgator.contrib.django.framework")

@@ -52,7 +52,7 @@ def run_again_and_again(command: Sequence[str]) -> int:
             code = child.wait()
             if stopped or code == 0:
                 return code
-            if code != CHANGED:
+            if code not in (CHANGED, -signal.SIGTERM):  # the second: the change came before the worker could listen
                 logger.error("the worker ended with exit code %d: it starts again when a file changes", code)
                 _until_change(lambda: bool(stopped))
             if stopped:

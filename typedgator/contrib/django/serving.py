@@ -5,12 +5,17 @@ from django.conf import settings
 from typedgator.backends.contract import EVERY_QUEUE
 from typedgator.policy.options import DEFAULT_QUEUE
 
-__all__ = ["served_queues"]
+__all__ = ["has_tasks", "served_queues"]
+
+
+def has_tasks() -> bool:
+    """Whether TASKS names any backend."""
+    return bool(getattr(settings, "TASKS", None))
 
 
 def served_queues() -> list[str]:
     """The default queue, and the queues of every TypedgatorBackend in TASKS; `*` when one of them takes any."""
-    if not getattr(settings, "TASKS", None):
+    if not has_tasks():
         return [DEFAULT_QUEUE]
     from typedgator.contrib.django.framework import task_backends
     from typedgator.contrib.django.tasks import TypedgatorBackend
