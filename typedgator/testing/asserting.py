@@ -3,13 +3,14 @@
 These look at jobs that have not ended, wherever the task's gator keeps them: no fixture is needed.
 """
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from inspect import signature
-from typing import Final, Generic, ParamSpec, TypeAlias, TypeVar, cast, overload
+from inspect import BoundArguments, signature
+from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar, cast, overload
 
 from typedgator.backends.contract import JobRecord
-from typedgator.errors import PayloadMismatch
+from typedgator.errors import InvalidArguments, NotRegistered, PayloadMismatch
 from typedgator.job import Job
 from typedgator.producer import TaskSpec
 from typedgator.queues import inspecting
@@ -56,6 +57,7 @@ def enqueued(task: Task[P, R], /) -> list[Enqueued[R]]:
 
 def _calls(task: _AnyTask) -> list[Enqueued[object]]:
     found: list[Enqueued[object]] = []
+    _check_registered(task)
     spec, backend = task.spec, task.producer.backend
     for record, head, envelope in _stored(task):
         if envelope.task not in (spec.name, *spec.aliases):
@@ -72,14 +74,15 @@ def _calls(task: _AnyTask) -> list[Enqueued[object]]:
 def assert_enqueued(task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
     """Asserts that this call is enqueued and has not ended; gives its job, the first if there are several.
 
-    Arguments are equal when the task gets the same: a default that was spelled out is the default.
+    Arguments are equal when the task gets the same, in value and type: a default that was spelled out is the default,
+    and True is not 1.
     """
     __tracebackhide__ = True
+    calls = enqueued(task)
     arguments = task.spec.arguments
     wanted = _named(task, arguments.decode(arguments.encode(args, kwargs), fingerprint=arguments.fingerprint))
-    calls = enqueued(task)
     for each in calls:
-        if each.arguments == wanted:
+        if _is_call(task, each.arguments, wanted):
             return each.job
     raise AssertionError(f"{arguments.spoken((), wanted)} is not enqueued; {_instead(task, calls)}")
 
@@ -92,11 +95,11 @@ def assert_not_enqueued(fn: object, /, *args: object, **kwargs: object) -> None:
     """Asserts that no call of this task is enqueued; with arguments: that this call is not."""
     __tracebackhide__ = True
     task = cast("_AnyTask", fn)
-    arguments = task.spec.arguments
     calls = _calls(task)
+    arguments = task.spec.arguments
     if args or kwargs:
         wanted = _named(task, arguments.decode(arguments.encode(args, kwargs), fingerprint=arguments.fingerprint))
-        calls = [each for each in calls if each.arguments == wanted]
+        calls = [each for each in calls if _is_call(task, each.arguments, wanted)]
     if calls:
         raise AssertionError(f"{task.name} is enqueued: {_shown(task.spec, calls)}")
 
@@ -120,6 +123,49 @@ def _named(task: _AnyTask, call: Call) -> dict[str, object]:
     bound = signature(task.fn).bind(*call[0], **call[1])
     bound.apply_defaults()
     return dict(bound.arguments)
+
+
+def _check_registered(task: object) -> None:
+    if not isinstance(task, Hooked):
+        name = getattr(task, "__qualname__", repr(task))
+        raise NotRegistered(f"{name} is not a registered task, so nothing is enqueued of it: use @gator.register")
+
+
+def _is_call(task: _AnyTask, one: dict[str, object], other: dict[str, object]) -> bool:
+    return _same(_sent(task, one), _sent(task, other))
+
+
+def _sent(task: _AnyTask, named: dict[str, object]) -> dict[str, object]:
+    """The arguments as if all of them had been sent: a default of 1 for a float arrives as 1.0 then, too."""
+    whole = BoundArguments(signature(task.fn), cast("Any", named))
+    arguments = task.spec.arguments
+    try:
+        payload = arguments.encode(whole.args, whole.kwargs)
+    except InvalidArguments:  # with all its defaults spelled out, a call may be too large
+        return named
+    return _named(task, arguments.decode(payload, fingerprint=arguments.fingerprint))
+
+
+def _same(one: object, other: object) -> bool:
+    """`==`, and of the same types all the way down; NaN is NaN."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, Mapping):
+        mine, yours = cast("dict[object, object]", one), cast("dict[object, object]", other)
+        return mine.keys() == yours.keys() and all(_same(value, yours[key]) for key, value in mine.items())
+    if isinstance(one, (list, tuple)):
+        ours, theirs = cast("list[object]", one), cast("list[object]", other)
+        return len(ours) == len(theirs) and all(map(_same, ours, theirs))
+    if isinstance(one, (set, frozenset)):
+        return _typed(cast("set[object]", one)) == _typed(cast("set[object]", other))
+    if dataclasses.is_dataclass(one):
+        fields = [field.name for field in dataclasses.fields(one)]
+        return all(_same(getattr(one, name), getattr(other, name)) for name in fields)
+    return one == other or (one != one and other != other)  # of all values, only NaN
+
+
+def _typed(values: set[object]) -> set[tuple[type, object]]:
+    return {(type(value), value) for value in values}
 
 
 def _instead(task: _AnyTask, calls: Sequence[Enqueued[object]]) -> str:

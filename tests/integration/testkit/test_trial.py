@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 
@@ -108,6 +108,32 @@ def test_a_new_gator_when_none_is_given() -> None:
         assert job.result() == 42
         with pytest.raises(NotRegistered):
             kit.gator.task(greet, "Ann")
+
+
+@application.register
+def count(n: bool | int, *more: int | float, rate: float = 1, parts: list[bool | int] = [], **named: float) -> None: ...  # noqa: B006
+
+
+def test_equal_is_not_the_same() -> None:
+    """True == 1 == 1.0, and a task that takes more than one of them gets what was sent."""
+    with trial(application):
+        count.task(True, 1, parts=[1], x=float("nan"))
+        assert_enqueued(count, True, 1, parts=[1], x=float("nan"), rate=1.0)
+        assert_not_enqueued(count, 1, 1, parts=[1], x=float("nan"))
+        assert_not_enqueued(count, True, 1.0, parts=[1], x=float("nan"))
+        assert_not_enqueued(count, True, 1, parts=[True], x=float("nan"))
+        assert_not_enqueued(count, True, 1, parts=[1], x=0)
+
+
+def test_a_function_that_is_no_task_is_told() -> None:
+    """It could never be enqueued, so asserting that it is not would be worth nothing."""
+    asserting: list[Any] = [assert_enqueued, assert_not_enqueued, enqueued]
+    for each in asserting:
+        with pytest.raises(NotRegistered, match="no_task is not a registered task"):
+            each(no_task)
+
+
+def no_task() -> None: ...
 
 
 def test_a_failed_assertion_shows_no_secret() -> None:
