@@ -270,3 +270,54 @@ def test_a_clock_that_is_set_back_delays_nothing_for_as_long(server: Server) -> 
         assert numbers(Hand(backend, ["all"], 30_000).claim()) == numbers([left])
         assert backend.find(ended.job_id) is None
         assert faults(backend) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("recs", ("HSET", b"{key}", b"{id}", b"\xc1")),
+        ("recs", ("HSET", b"{key}", b"{id}", b"\x01")),
+        ("frames", ("HSET", b"{key}", b"{id}", b"")),
+        ("frames", ("HSET", b"{key}", b"{id}", b"\x01" * 21 + b"\xff")),
+        ("frames", ("HDEL", b"{key}", b"{id}")),
+        ("delayed", ("ZADD", b"{key}", 1, b"nobody")),
+        ("expiring", ("ZADD", b"{key}", 1, b"nobody")),
+        ("held", ("ZADD", b"{key}", 1, b"nobody")),
+        ("keep", ("ZADD", b"{key}", 1, b"nobody")),
+        ("dead", ("ZADD", b"{key}", -1, b"nobody")),
+    ],
+)
+def test_one_bad_entry_stops_nobody(backend: RedisBackend, key: str, words: tuple[bytes | str | int, ...]) -> None:
+    """What an eviction or another client left behind: the jobs beside it are claimed, and upkeep goes on."""
+    hand = Hand(backend, ["all"], 60_000)
+    backend.enqueue([job(1)])
+    named_key = backend.caller.keys.named(key)
+    filled = [
+        word.replace(b"{key}", named_key).replace(b"{id}", named(1)) if isinstance(word, bytes) else word
+        for word in words
+    ]
+    backend.link.ask(*filled)
+    backend.enqueue([job(2)])
+
+    backend.maintain(limit=100)
+    assert 2 in numbers(hand.claim())
+    assert key in ("recs", "frames") or backend.link.ask("EXISTS", named_key) == 0
+
+
+def test_a_running_job_without_a_frame_takes_no_neighbour_along(backend: RedisBackend) -> None:
+    """An eviction: what it ends as is lost, what was beside it is written, and its worker may go."""
+    hand = Hand(backend, ["all"], 60_000)
+    backend.enqueue([job(1), job(2), job(3), job(4, after=[1]), job(5)])
+    first, second, third, fifth = hand.claim()
+    backend.link.ask("HDEL", backend.caller.keys.named("frames"), *map(named, (1, 3, 4)))
+    verdicts = [Failed(b"an error"), RetryIn(0, b"an error")]
+
+    settled = backend.settle(
+        hand.id,
+        [Settlement(each.job_id, each.token, verdict) for each, verdict in zip((first, second), verdicts, strict=True)],
+    )
+    backend.leave(hand.id)
+
+    assert settled == [Settled.LOST, Settled.WRITTEN]
+    assert numbers(Hand(backend, ["all"], 60_000).claim()) == [5, 2]
+    assert third.token < fifth.token

@@ -9,7 +9,8 @@ local worker, owner = ARGV[3], KEYS[34]
 if C('ZREM', beats, worker) == 1 then
   for _, each in ipairs(owned_by(owner)) do
     local id = each[2]
-    come_back(id, C('HGET', frames, id), load(id), forget_run(id))
+    local frame, asked = frame_of(id), forget_run(id)
+    if frame then come_back(id, frame, load(id), asked) end
   end
   C('DEL', owner, KEYS[35])
   C('HDEL', workers, worker)

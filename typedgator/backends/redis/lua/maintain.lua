@@ -19,9 +19,9 @@ done()
 late()
 local promoted, expired, failed = promote(limit), 0, 0
 for _, id in ipairs(C('ZRANGEBYSCORE', expiring, '-inf', ms, 'LIMIT', 0, limit)) do
-  local frame = C('HGET', frames, id)
+  local frame = frame_of(id)
   -- A parent that expired just before may have taken it along.
-  if frame and C('ZREM', expiring, id) == 1 then
+  if C('ZREM', expiring, id) == 1 and frame then
     local rec = load(id)
     withdraw(id, frame, rec)
     close(id, frame, rec, 'c', 'expired')
@@ -30,24 +30,28 @@ for _, id in ipairs(C('ZRANGEBYSCORE', expiring, '-inf', ms, 'LIMIT', 0, limit))
   end
 end
 for _, id in ipairs(C('ZRANGEBYSCORE', held, '-inf', ms, 'LIMIT', 0, tonumber(ARGV[4]))) do
-  local frame, rec = C('HGET', frames, id), load(id)
+  local frame, rec = frame_of(id), load(id)
   local reason = rec.hr
-  unhold(id, frame, rec)
-  close(id, frame, rec, 'f', reason)
-  settle_dependents()
-  failed = failed + 1
+  if frame then
+    unhold(id, frame, rec)
+    close(id, frame, rec, 'f', reason)
+    settle_dependents()
+    failed = failed + 1
+  else
+    C('ZREM', held, id)
+  end
 end
 local forgotten = 0
 for _, id in ipairs(C('ZRANGEBYSCORE', keep, '-inf', ms, 'LIMIT', 0, limit)) do
   local known = C('HGET', kept, id)
-  local info = cmsgpack.unpack(sub(known, 2))
-  if info.o then
+  local info = known and read_rec(sub(known, 2)) or {}
+  if info.o and info.u then
     C('HDEL', results, id)
     info.o = nil
     C('HSET', kept, id, sub(known, 1, 1) .. cmsgpack.pack(info))
     C('ZADD', keep, int(info.u), id)
   end
-  if info.u <= now then
+  if not info.u or info.u <= now then
     C('HDEL', kept, id)
     C('ZREM', keep, id)
   end

@@ -28,11 +28,13 @@ table.sort(jobs, function(a, b) return a[1] < b[1] end)
 local back, failed = 0, 0
 for i = 1, math.min(#jobs, limit) do
   local id, owner = jobs[i][2], jobs[i][3]
-  local frame, rec = C('HGET', frames, id), load(id)
+  local frame, rec = frame_of(id), load(id)
   C('HDEL', owner, id)
   local asked = forget_run(id)
   rec.a, rec.c, rec.x, rec.h = (rec.a or 0) + 1, (rec.c or 0) + 1, 1, nil
-  if rec.c > byte(frame, 4) then
+  if not frame then
+    -- Nobody knows what it was.
+  elseif rec.c > byte(frame, 4) then
     close(id, frame, rec, 'f', 'crashed')
     settle_dependents()
     failed = failed + 1

@@ -16,7 +16,7 @@ end
 local function sent_before(owner, seen, limit)
   local ids, tokens = {}, {}
   for _, each in ipairs(owned_by(owner)) do
-    if each[1] > seen and #ids < limit then
+    if each[1] > seen and #ids < limit and frame_of(each[2]) then
       tokens[#tokens + 1], ids[#ids + 1] = int(each[1]), each[2]
     end
   end
@@ -86,9 +86,9 @@ local function take_from(queue, limit, taken)
       local beside = C('HMGET', recs, unpack(there))
       for i, id in ipairs(there) do
         local frame = bodies[i]
-        local rec = frame and beside[i] and cmsgpack.unpack(beside[i])
+        local rec = read_rec(beside[i])
         local suspect = rec and rec.c
-        if not frame then
+        if not frame or #frame < 22 or #frame < 21 + byte(frame, 21) then
           -- Nobody knows what it was: an index without a frame must not stop a queue.
         elseif has(frame, 2) and not (rec and rec.x) and expires_of(frame) <= now then
           expired[#expired + 1] = {id, frame, rec or {}}

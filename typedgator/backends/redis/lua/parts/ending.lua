@@ -7,12 +7,13 @@ local function least_of(frame)
 end
 
 local function bury(id)
-  local frame, rec = C('HGET', frames, id), load(id)
+  local frame, rec = frame_of(id), load(id)
   local finished = -tonumber(C('ZSCORE', dead, id))
   C('ZREM', dead, id)
   C('HDEL', frames, id)
   C('HDEL', recs, id)
   C('HDEL', results, id)
+  if not frame then return end
   if has(frame, 1) then C('HDEL', unique_of, id) end
   count('failed', queue_of(frame), -1)
   remember(id, 'f', {f = finished, r = rec.r, a = rec.a, c = rec.c}, least_of(frame))
@@ -75,7 +76,8 @@ local function unblock(child)
 end
 
 local function admit(id)
-  local frame, rec = C('HGET', frames, id), load(id)
+  local frame, rec = frame_of(id), load(id)
+  if not frame then return end
   count('blocked', queue_of(frame), -1)
   local due = rec.d
   if due then
@@ -103,9 +105,11 @@ local function settle_dependents()
         if #C('ZRANGEBYLEX', blocked, '[' .. first, '[' .. first .. TOP, 'LIMIT', 0, 1) == 0 then admit(child) end
       else
         unblock(child)
-        local frame = C('HGET', frames, child)
-        count('blocked', queue_of(frame), -1)
-        close(child, frame, load(child), 'c', 'dependency')
+        local frame = frame_of(child)
+        if frame then
+          count('blocked', queue_of(frame), -1)
+          close(child, frame, load(child), 'c', 'dependency')
+        end
       end
     end
     at = at + 1

@@ -43,9 +43,18 @@ end
 -- The record beside a frame, written only when something happened that the frame does not say:
 --   a attempts spent, c crashes, x started (nothing expires any more), d due although blocked, o has an outcome,
 --   r reason of a dead letter, h held since, hr ht hs reason, task and schema of the latest Held
-local function load(id)
-  local packed = C('HGET', recs, id)
-  return packed and cmsgpack.unpack(packed) or {}
+local function read_rec(packed)
+  if not packed then return nil end
+  local well, rec = pcall(cmsgpack.unpack, packed)
+  return well and type(rec) == 'table' and rec or {}
+end
+
+local function load(id) return read_rec(C('HGET', recs, id)) or {} end
+
+-- What another client or an eviction left of a job must not stop the others: a frame that cannot be read is none.
+local function frame_of(id)
+  local frame = C('HGET', frames, id)
+  return frame and #frame > 21 and #frame >= 21 + byte(frame, 21) and frame
 end
 
 local function save(id, rec)

@@ -1,5 +1,5 @@
 -- Jobs that leave a state by hand or by time, and jobs that come back.
-local function kind_of(rec) return rec.ht .. '\0' .. rec.hs end
+local function kind_of(rec) return (rec.ht or '') .. '\0' .. (rec.hs or '') end
 
 local function unhold(id, frame, rec)
   if C('ZREM', held, id) == 0 then return false end
@@ -65,10 +65,12 @@ end
 local function promote(limit)
   local due = C('ZRANGEBYSCORE', delayed, '-inf', ms, 'LIMIT', 0, limit)
   for _, id in ipairs(due) do
-    local frame = C('HGET', frames, id)
+    local frame = frame_of(id)
     C('ZREM', delayed, id)
-    count(load(id).x and 'retrying' or 'scheduled', queue_of(frame), -1)
-    line_up(id, frame)
+    if frame then
+      count(load(id).x and 'retrying' or 'scheduled', queue_of(frame), -1)
+      line_up(id, frame)
+    end
   end
   return #due
 end

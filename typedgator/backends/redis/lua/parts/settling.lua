@@ -37,8 +37,12 @@ end
 local function settle_one(alive, owner, idle, kind, id, token, p1, p2, p3, p4)
   local value = alive and C('HGET', owner, id)
   if not value or (value ~= token and value ~= token .. '!') then return written_before(kind, id, token) end
-  local frame, rec = C('HGET', frames, id), load(id)
+  local frame, rec = frame_of(id), load(id)
   C('HDEL', owner, id)
+  if not frame then
+    forget_run(id)
+    return false
+  end
   note_end({'#' .. token, kind .. id})
   if rec.c then
     C('RPUSH', idle, 1)
