@@ -310,7 +310,7 @@ def test_a_running_job_without_a_frame_takes_no_neighbour_along(backend: RedisBa
     backend.enqueue([job(1), job(2), job(3), job(4, after=[1]), job(5)])
     first, second, third, fifth = hand.claim()
     backend.link.ask("HDEL", backend.caller.keys.named("frames"), *map(named, (1, 3, 4)))
-    verdicts = [Failed(b"an error"), RetryIn(0, b"an error")]
+    verdicts: list[Verdict] = [Failed(b"an error"), RetryIn(0, b"an error")]
 
     settled = backend.settle(
         hand.id,
