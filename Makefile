@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
-TYPED := typedgator $(wildcard tests/typing)
+TYPED := typedgator $(wildcard tests/typing examples/*)
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help

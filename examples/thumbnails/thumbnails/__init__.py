@@ -1,0 +1,1 @@
+"""Thumbnails of images, made by a worker while the browser watches."""
