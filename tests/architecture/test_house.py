@@ -103,6 +103,7 @@ CATCHES_EVERYTHING: dict[str, str] = {
     "typedgator.wire.schema:ResultSchema.encode": "a user's validators",
     "typedgator.wire.schema:_check_default": "a user's validators",
     "typedgator.wire.signature:hints_of": "a user's annotations",
+    "typedgator.wire.signature:_unresolved": "a user's annotations",
     "typedgator.wire.simple:_hints": "a user's annotations",
     "typedgator.wire.survey:_readable": "a user's annotations",
     "typedgator.worker.claimer:Claimer._claim": "puts settlements back, and raises again",

@@ -114,10 +114,22 @@ def _annotated(fn: Any) -> Any:
 
 
 def _unresolved(source: Any, task: str, error: Exception) -> UnsupportedSignature:
-    missing = error.name if isinstance(error, NameError) else None
-    annotations: dict[str, object] = getattr(source, "__annotations__", {}) if missing is None else _texts(source)
-    guilty = next((name for name, text in annotations.items() if missing and missing in str(text)), "?")
-    return UnsupportedSignature(task, guilty, unread(error))
+    names: dict[str, Any] = getattr(inspect.unwrap(source), "__globals__", {})
+    for name, text in _texts(source).items():
+        try:
+            typing.get_type_hints(_bearing(name, text), globalns=names)
+        except Exception as its_own:  # evaluating the user's annotations may raise anything
+            return UnsupportedSignature(task, name, unread(its_own))
+    return UnsupportedSignature(task, "?", unread(error))
+
+
+def _bearing(name: str, annotation: object) -> Callable[[], None]:
+    """A function with this annotation alone."""
+
+    def bearer() -> None: ...
+
+    bearer.__annotations__ = {name: annotation}
+    return bearer
 
 
 def _texts(source: Any) -> dict[str, object]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, NamedTuple, NotRequired, Required, TypedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, Required, TypedDict
 from uuid import UUID
 
 import pytest
@@ -87,3 +88,26 @@ def test_an_import_for_type_checkers_only_is_told() -> None:
     assert caught.value.parameter == "amount"
     with pytest.raises(UnsupportedSignature, match=r"is Bill, which has an annotation that cannot be read .*'Decimal'"):
         ArgumentSchema.of(bill, task="app.bill")
+
+
+def remind(user_id: int, at: UUID.datetime) -> None: ...  # type: ignore[name-defined]
+
+
+def number(text: str) -> UUID.text: ...  # type: ignore[name-defined]
+
+
+@pytest.mark.parametrize(("fn", "parameter"), [(remind, "at"), (number, "return")])
+def test_an_annotation_that_cannot_be_read_is_named(fn: Callable[..., object], parameter: str) -> None:
+    """Whatever reading it raises: `import datetime` beside `from datetime import datetime` is the common one."""
+    with pytest.raises(UnsupportedSignature, match="has an annotation that cannot be read") as caught:
+        ArgumentSchema.of(fn, task="app.task")
+    assert caught.value.parameter == parameter
+
+
+def mixed(count: Anything, other: Any) -> None: ...  # type: ignore[name-defined] # noqa: F821
+
+
+def test_a_missing_name_is_not_looked_for_in_other_names() -> None:
+    with pytest.raises(UnsupportedSignature, match="'Anything', which does not exist") as caught:
+        ArgumentSchema.of(mixed, task="app.task")
+    assert caught.value.parameter == "count"
