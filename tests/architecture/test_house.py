@@ -292,6 +292,26 @@ def test_import_typedgator_loads_no_driver_and_no_cli_library() -> None:
     assert done.stdout.split() == []
 
 
+@pytest.mark.parametrize(
+    "dsn", ["redis://127.0.0.1:1/0", "redis+sentinel://127.0.0.1:1/jobs/0", "redis+cluster://127.0.0.1:1"]
+)
+def test_redis_py_waits_for_the_first_connection(dsn: str) -> None:
+    """A process that declares tasks, and closes its gator, does not wait for a driver; the first call loads it."""
+    code = (
+        "import sys, typedgator\n"
+        f"gator = typedgator.Gator({dsn!r} + '?timeout=0.2', durability='replicated')\n"
+        "@gator.register(name='task')\n"
+        "def task(number: int) -> None: ...\n"
+        "repr(gator), gator.batch(), gator.options(retries=1), gator.queue('a'), gator.close()\n"
+        "print('redis' in sys.modules)\n"
+        "try: task.task(1)\n"
+        "except typedgator.BackendUnavailable: print('redis' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["False", "True"]
+
+
 def test_all_is_complete() -> None:
     """Each public name can be imported, and each name that can be seen is public."""
     import typedgator

@@ -74,7 +74,7 @@ def strict(clock: Clock) -> RedisBackend:
 
 def guard(backend: RedisBackend) -> None:
     """Both faces run guarded scripts from now on."""
-    backend.caller = Strict(backend.link, backend.namespace, backend.clock)
+    backend.caller = Strict(backend.place, backend.namespace, backend.clock)
     backend.on_loops = AsyncRedis(backend.caller)
 
 

@@ -4,16 +4,18 @@ import asyncio
 import logging
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from shutil import which
+from threading import Barrier
 
 import pytest
 
 from tests.integration.redis.servers import Server, free_port, narrow, needs_redis
 from typedgator.backends.connect import connect
 from typedgator.backends.contract import Backend, Receipt, ReceiptStatus
-from typedgator.backends.redis import RedisBackend
+from typedgator.backends.redis import Place, RedisBackend
 from typedgator.errors import BackendUnavailable, ConfigurationError, NotReplicated
 from typedgator.testing.contract import Hand, job
 from typedgator.wire.states import JobState
@@ -231,3 +233,27 @@ class TestTrust:
             connect(f"unix://{tmp_path}/nobody.sock").open()
 
         assert caught.value.__cause__ is not None
+
+
+def test_threads_that_come_at_once_share_what_is_made_once(server: Server) -> None:
+    """The way to the server is made by the first verb: `close` hangs up for all who were there at that moment."""
+    for number in range(20):
+        backend = RedisBackend(Place(port=server.port), namespace=f"at-once-{number}")
+        start = Barrier(4)
+
+        def link(backend: RedisBackend = backend, start: Barrier = start) -> tuple[int, int]:
+            start.wait(10)
+            return id(backend.link), id(backend.on_loops)
+
+        with closing(backend), ThreadPoolExecutor(4) as pool:
+            found = {asked.result() for asked in [pool.submit(link) for _ in range(4)]}
+
+            assert found == {(id(backend.link), id(backend.on_loops))}
+
+
+def test_closing_what_was_never_used_does_nothing() -> None:
+    """No server is needed for that."""
+    backend = RedisBackend(Place(port=1))
+
+    backend.close()
+    backend.close()

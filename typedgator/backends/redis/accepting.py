@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from typedgator.backends.contract import Receipt, ReceiptStatus
 from typedgator.backends.redis.caller import Answer, Caller, Steps
-from typedgator.backends.redis.link import Request, Word
+from typedgator.backends.redis.request import Request, Word
 from typedgator.errors import NotReplicated, UnknownDependency
 from typedgator.wire.frame import FRAME_VERSION, Frame, pack_frame
 from typedgator.wire.ids import JobId, shown_id

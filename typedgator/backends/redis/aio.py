@@ -19,8 +19,9 @@ from typedgator.backends.redis.accepting import accepting, is_plain, packed_plai
 from typedgator.backends.redis.caller import Caller, Steps
 from typedgator.backends.redis.canceling import canceling
 from typedgator.backends.redis.keeping import Keeping
-from typedgator.backends.redis.link import WAIT_S, Request
+from typedgator.backends.redis.link import WAIT_S
 from typedgator.backends.redis.reading import recalling
+from typedgator.backends.redis.request import Request
 from typedgator.backends.redis.road import Line, Road
 from typedgator.backends.redis.trouble import Trouble, told
 from typedgator.errors import BackendUnavailable

@@ -1,9 +1,14 @@
-"""The verbs over one Redis server: each one script, atomic there. What a script does stands in its own head."""
+"""The verbs over one Redis server: each one script, atomic there. What a script does stands in its own head.
+
+Nothing here loads redis-py before a verb is used: a process that only declares tasks need not wait for it.
+"""
 
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Final, TypeAlias, cast
+from functools import cached_property
+from threading import Lock
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from typedgator.backends.checkup import Checkup
 from typedgator.backends.contract import (
@@ -22,14 +27,10 @@ from typedgator.backends.contract import (
     WorkerId,
 )
 from typedgator.backends.redis import accepting, reading
-from typedgator.backends.redis.aio import AsyncRedis
 from typedgator.backends.redis.caller import Answer, Caller
 from typedgator.backends.redis.canceling import canceling
-from typedgator.backends.redis.doctor import examine
-from typedgator.backends.redis.keys import Keys
-from typedgator.backends.redis.link import Link, Request
-from typedgator.backends.redis.opening import check
 from typedgator.backends.redis.place import Place
+from typedgator.backends.redis.request import Request
 from typedgator.backends.redis.series import accept_series
 from typedgator.backends.redis.settling import AT_ONCE, words_of
 from typedgator.clock import Clock, SystemClock
@@ -39,6 +40,10 @@ from typedgator.wire.ids import JobId, new_id, shown_id
 from typedgator.wire.mould import Series
 from typedgator.wire.states import FINAL, JobState
 from typedgator.wire.verdict import Settlement, Token
+
+if TYPE_CHECKING:
+    from typedgator.backends.redis.aio import AsyncRedis
+    from typedgator.backends.redis.link import Link
 
 __all__ = ["RedisBackend"]
 
@@ -60,10 +65,9 @@ class RedisBackend:
         self.place = place
         self.namespace = namespace
         self.clock: Clock = clock or SystemClock()
-        self.link: Link = Link(place, Keys(namespace).named("meta"))
-        self.caller: Caller = Caller(self.link, namespace, self.clock)
-        self.on_loops: AsyncRedis = AsyncRedis(self.caller)
-        """The same for callers on an event loop."""
+        self.caller: Caller = Caller(place, namespace, self.clock)
+        self._loops: AsyncRedis | None = None
+        self._making = Lock()
         self._serving: dict[WorkerId, tuple[str, ...]] = {}
         self._quiet: dict[WorkerId, tuple[float, bool]] = {}
         self._woken: set[WorkerId] = set()
@@ -72,22 +76,41 @@ class RedisBackend:
         return f"RedisBackend({str(self.place)!r}, namespace={self.namespace!r})"
 
     @property
+    def link(self) -> "Link":
+        """The way to the server, for threads."""
+        return self.caller.link
+
+    @cached_property
+    def on_loops(self) -> "AsyncRedis":
+        """The verbs of callers on an event loop."""
+        from typedgator.backends.redis.aio import AsyncRedis
+
+        with self._making:  # loops that come at once have one between them
+            self._loops = self._loops or AsyncRedis(self.caller)
+        return self._loops
+
+    @property
     def can(self) -> Capabilities:
         """What this backend promises."""
         return _CAN
 
     def open(self) -> None:
         """Connects, and checks that this server keeps what it is given."""
+        from typedgator.backends.redis.opening import check
+
         check(self.caller)
 
     def examine(self, *, audit: bool | None = None) -> Checkup:
         """What this server would lose, and how it fares."""
+        from typedgator.backends.redis.doctor import examine
+
         return examine(self, audit=audit)
 
     def close(self) -> None:
         """Hangs up, for all threads and event loops."""
-        self.link.close()
-        self.on_loops.close()
+        self.caller.close()
+        if "on_loops" in vars(self):
+            self.on_loops.close()
 
     # The core
 

@@ -6,18 +6,23 @@ instead, before anything is written.
 
 import logging
 from collections.abc import Callable, Generator, Sequence
+from functools import cached_property
 from threading import Lock
-from typing import Final, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
 import hiredis
 import msgspec
 
 from typedgator.backends.contract import EVERY_QUEUE, WorkerId
 from typedgator.backends.redis.keys import Keys
-from typedgator.backends.redis.link import Link, Request, Word
+from typedgator.backends.redis.place import Place
+from typedgator.backends.redis.request import Request, Word
 from typedgator.backends.redis.scripts import Script, script
 from typedgator.clock import Clock, SystemClock
 from typedgator.errors import BackendUnavailable
+
+if TYPE_CHECKING:
+    from typedgator.backends.redis.link import Link
 
 __all__ = ["Answer", "Caller", "Crew", "Roster", "Steps"]
 
@@ -58,8 +63,8 @@ class Crew(msgspec.Struct, frozen=True):
 class Caller:
     """A namespace of a server, and the scripts."""
 
-    def __init__(self, link: Link, namespace: str, clock: Clock) -> None:
-        self.link = link
+    def __init__(self, place: Place, namespace: str, clock: Clock) -> None:
+        self.place = place
         self.keys: Keys = Keys(namespace)
         self.clock = clock
         self.roster: Roster = Roster()
@@ -69,11 +74,27 @@ class Caller:
         self._on_test_clock = not isinstance(clock, SystemClock)
         self._told_ms = -1
         self._clock_lock = Lock()
+        self._made: Link | None = None
+        self._making = Lock()
         self.confirm: tuple[Request, bytes] | None = None
         """Under `durability=replicated`: what is sent behind each write that ends in a promise to the caller."""
-        if link.place.replicated:
-            wait = hiredis.pack_command((b"WAIT", 1, max(1, int(link.place.replica_timeout_s * 1000))))
+        if place.replicated:
+            wait = hiredis.pack_command((b"WAIT", 1, max(1, int(place.replica_timeout_s * 1000))))
             self.confirm = Request(self.script("fence"), (self.keys.named("meta"),), ()), wait
+
+    @cached_property
+    def link(self) -> "Link":
+        """The way to the server. redis-py is loaded for it, which takes a while: not before somebody asks."""
+        from typedgator.backends.redis.link import Link
+
+        with self._making:  # threads that come at once have one between them
+            self._made = self._made or Link(self.place, self.keys.named("meta"))
+        return self._made
+
+    def close(self) -> None:
+        """Hangs up, if there is anything to hang up."""
+        if self._made is not None:
+            self._made.close()
 
     def script(self, name: str) -> Script:
         """A script that asks this backend's clock."""
@@ -124,7 +145,7 @@ class Caller:
                 self.crew = Crew(version, tuple(names))
             else:
                 self.learn(version, names)
-        raise BackendUnavailable(f"{self.link.place}: the queues or workers changed under {name} {_ROUNDS} times")
+        raise BackendUnavailable(f"{self.place}: the queues or workers changed under {name} {_ROUNDS} times")
 
     def run_whole(
         self,

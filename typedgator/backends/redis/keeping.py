@@ -14,7 +14,7 @@ import hiredis
 from typedgator.backends.contract import ATOMIC_BATCH, Receipt
 from typedgator.backends.redis.accepting import accepting
 from typedgator.backends.redis.caller import Caller, Steps
-from typedgator.backends.redis.link import Request
+from typedgator.backends.redis.request import Request
 from typedgator.backends.redis.road import Road
 from typedgator.errors import BackendUnavailable, NotReplicated
 from typedgator.wire.frame import Frame

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
-from typing import Final, TypeAlias, cast
+from typing import Final, cast
 from weakref import WeakSet
 
 import hiredis
@@ -20,40 +20,15 @@ from redis.exceptions import NoPermissionError, NoScriptError, RedisError, Respo
 
 from typedgator.backends.redis.dial import dial
 from typedgator.backends.redis.place import Address, Place
-from typedgator.backends.redis.scripts import Script
+from typedgator.backends.redis.request import Request, Word
 from typedgator.backends.redis.trouble import Trouble, line_holds, told
 from typedgator.backends.redis.whereabouts import Whereabouts, whereabouts
 from typedgator.errors import BackendUnavailable, NotReplicated
 
-__all__ = ["WAIT_S", "Link", "Request", "Word"]
+__all__ = ["WAIT_S", "Link"]
 
-Word: TypeAlias = bytes | str | int
 WAIT_S: Final = 5.0
 """No wait in the server is longer."""
-
-
-class Request(msgspec.Struct, frozen=True, gc=False):
-    """A script to run. `again`: may be sent once more when the line broke, since twice is as once."""
-
-    script: Script
-    keys: Sequence[bytes]
-    args: Sequence[Word]
-    again: bool = True
-    confirm: "tuple[Request, bytes] | None" = None
-    """Asked in the same breath, on the same line: a script that writes, and a WAIT for a replica, packed."""
-
-    def packed(self, *, whole: bool = False) -> bytes:
-        """The command: by SHA, or with the whole script for a server that does not know it."""
-        how = (b"EVAL", self.script.text) if whole else (b"EVALSHA", self.script.sha)
-        return hiredis.pack_command((*how, len(self.keys), *self.keys, *self.args))
-
-    def all_packed(self, *, whole: bool = False) -> list[bytes]:
-        """The command, and what confirms it: so many answers."""
-        if self.confirm is None:
-            return [self.packed(whole=whole)]
-        fence, wait = self.confirm
-        # Always whole: were it not known, the command before it would be done already, and be sent again.
-        return [self.packed(whole=whole), fence.packed(whole=True), wait]
 
 
 class _Ahead(msgspec.Struct, frozen=True, gc=False):

@@ -5,7 +5,7 @@ from typing import cast
 
 from typedgator.backends.contract import ATOMIC_BATCH
 from typedgator.backends.redis.caller import Caller
-from typedgator.backends.redis.link import Request, Word
+from typedgator.backends.redis.request import Request, Word
 from typedgator.errors import NotReplicated
 from typedgator.wire.frame import Frame, pack_frame
 from typedgator.wire.ids import JobId, shown_id

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Final, assert_never
 
-from typedgator.backends.redis.link import Word
+from typedgator.backends.redis.request import Word
 from typedgator.wire.verdict import (
     KEPT_ID_MS,
     KEPT_RESULT_MS,

@@ -1,0 +1,37 @@
+"""A script with its keys and arguments, packed for the wire; who sends it is not known here."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import hiredis
+import msgspec
+
+from typedgator.backends.redis.scripts import Script
+
+__all__ = ["Request", "Word"]
+
+Word: TypeAlias = bytes | str | int
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """A script to run. `again`: may be sent once more when the line broke, since twice is as once."""
+
+    script: Script
+    keys: Sequence[bytes]
+    args: Sequence[Word]
+    again: bool = True
+    confirm: "tuple[Request, bytes] | None" = None
+    """Asked in the same breath, on the same line: a script that writes, and a WAIT for a replica, packed."""
+
+    def packed(self, *, whole: bool = False) -> bytes:
+        """The command: by SHA, or with the whole script for a server that does not know it."""
+        how = (b"EVAL", self.script.text) if whole else (b"EVALSHA", self.script.sha)
+        return hiredis.pack_command((*how, len(self.keys), *self.keys, *self.args))
+
+    def all_packed(self, *, whole: bool = False) -> list[bytes]:
+        """The command, and what confirms it: so many answers."""
+        if self.confirm is None:
+            return [self.packed(whole=whole)]
+        fence, wait = self.confirm
+        # Always whole: were it not known, the command before it would be done already, and be sent again.
+        return [self.packed(whole=whole), fence.packed(whole=True), wait]
