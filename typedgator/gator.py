@@ -48,7 +48,6 @@ F = TypeVar("F", bound=Callable[..., object])
 
 DEFAULT_DSN: Final = "sqlite:///typedgator.db"
 NOTHING_SAID: Final = TaskOptions()
-_NO_KEYWORDS: Final[Mapping[str, object]] = {}
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
@@ -330,14 +329,14 @@ class Gator:
         Nothing is sent unless all are valid; an error names the index. Up to 250 are one atomic write.
         """
         task = known(fn, self._producer)
-        return cast("list[Job[R]]", self._producer.send_many(task.spec, _all_args_of(calls)))
+        return cast("list[Job[R]]", self._producer.send_many(task.spec, _checked(calls)))
 
     async def atask_many(
         self, fn: Task[P, R], calls: Iterable[tuple[object, ...] | Mapping[str, object]], /
     ) -> list[Job[R]]:
         """`task_many`, from async code."""
         task = known(fn, self._producer)
-        prepared = self._producer.prepare_each(task.spec, None, _all_args_of(calls))
+        prepared = self._producer.prepare_each(task.spec, _checked(calls))
         return cast("list[Job[R]]", await self._producer.asend_all(prepared))
 
     def options(
@@ -551,23 +550,19 @@ def _parent_ids(parents: Parents | UnsetType) -> tuple[str, ...] | UnsetType:
     return tuple(parent.id if isinstance(parent, Job) else parent for parent in parents)
 
 
-def _all_args_of(
+def _checked(
     calls: Iterable[tuple[object, ...] | Mapping[str, object]],
-) -> list[tuple[tuple[object, ...], Mapping[str, object]]]:
+) -> Sequence[tuple[object, ...] | Mapping[str, object]]:
+    """All of them, each something that can be a call. Raises ConfigurationError naming the index."""
     if not isinstance(calls, Iterable) or isinstance(calls, (str, bytes, Mapping)):
         raise ConfigurationError(
             f"task_many takes calls, each a tuple or a mapping, got {calls!r:.200}. Nothing was enqueued."
         )
-    # The usual one here, without a call of a function: it is done for each of many.
-    return [
-        (call, _NO_KEYWORDS) if isinstance(call, tuple) else ((), _keywords_of(call, n)) for n, call in enumerate(calls)
-    ]
-
-
-def _keywords_of(call: Mapping[str, object], index: int) -> Mapping[str, object]:
-    if isinstance(call, Mapping):
-        return call
-    raise ConfigurationError(
-        f"item {index}: a call is a tuple of positional arguments or a mapping of keywords, got {call!r:.100}; "
-        "for one argument write (value,). Nothing was enqueued."
-    )
+    found = list(calls)
+    for index, call in enumerate(found):
+        if not isinstance(call, (tuple, Mapping)):
+            raise ConfigurationError(
+                f"item {index}: a call is a tuple of positional arguments or a mapping of keywords, got {call!r:.100}; "
+                "for one argument write (value,). Nothing was enqueued."
+            )
+    return found

@@ -218,10 +218,15 @@ class Producer:
             raise self._repeatable(error, prepared) from None
 
     def prepare_each(
-        self, spec: TaskSpec, call: CallOptions | None, calls: Sequence[tuple[tuple[object, ...], Mapping[str, object]]]
+        self, spec: TaskSpec, calls: Sequence[tuple[object, ...] | Mapping[str, object]]
     ) -> list[Prepared]:
         """Checks and encodes many calls of one task; an error names the index of the call."""
-        return [self.prepare_at(index, spec, call, args, kwargs) for index, (args, kwargs) in enumerate(calls)]
+        return [
+            self.prepare_at(index, spec, None, call, {})
+            if isinstance(call, tuple)
+            else self.prepare_at(index, spec, None, (), call)
+            for index, call in enumerate(calls)
+        ]
 
     def prepare_at(
         self,
@@ -241,21 +246,19 @@ class Producer:
             raise error.at(index) from None
 
     def send_many(
-        self, spec: TaskSpec, calls: Sequence[tuple[tuple[object, ...], Mapping[str, object]]]
+        self, spec: TaskSpec, calls: Sequence[tuple[object, ...] | Mapping[str, object]]
     ) -> list[Job[object]]:
         """`send_all` of many calls of one task, once all are checked; in series where nobody must see each of them."""
         way, facet = self.way_of(spec, None), self._series
         if facet is None or not way.is_plain or self._middleware or self._events.wants(JobEnqueued):
-            return self.send_all(self.prepare_each(spec, None, calls))
+            return self.send_all(self.prepare_each(spec, calls))
 
         def again(rest: Sequence[Frame]) -> list[str]:
             return [job.id for job in self.send_all([Prepared(spec, frame, is_async=True) for frame in rest])]
 
         return send_series(self.backend, facet, self._cast(spec, way, calls), spec.read, again)
 
-    def _cast(
-        self, spec: TaskSpec, way: Way, calls: Sequence[tuple[tuple[object, ...], Mapping[str, object]]]
-    ) -> Series:
+    def _cast(self, spec: TaskSpec, way: Way, calls: Sequence[tuple[object, ...] | Mapping[str, object]]) -> Series:
         """Checks and encodes many plain calls; an error names the index of the call."""
         payloads, options = spec.arguments.encode_each(calls), way.options
         ids = new_ids(len(payloads))

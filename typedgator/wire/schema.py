@@ -146,21 +146,21 @@ class ArgumentSchema:
             self._weigh(payload, args, kwargs)
         return payload
 
-    def encode_each(self, calls: Sequence[tuple[tuple[object, ...], Mapping[str, object]]], /) -> list[bytes]:
-        """`encode` of many calls; a refusal names the index of its call."""
+    def encode_each(self, calls: Sequence[tuple[object, ...] | Mapping[str, object]], /) -> list[bytes]:
+        """`encode` of many calls, each its positions or its keywords; a refusal names the index of its call."""
         codec, bind, pack, carefree = self._codec, self._bind, self._pack, self._carefree
         payloads: list[bytes] = []
-        for args, kwargs in calls:
+        for call in calls:
             try:
-                payload = pack(codec.check(bind(*args, **kwargs)))
+                payload = pack(codec.check(bind(*call) if isinstance(call, tuple) else bind(**call)))
             except Exception:  # a user's validator runs in there; `encode` says what was wrong
                 payload = b""
-            payloads.append(payload if 0 < len(payload) <= carefree else self._encode_at(len(payloads), args, kwargs))
+            payloads.append(payload if 0 < len(payload) <= carefree else self._encode_at(len(payloads), call))
         return payloads
 
-    def _encode_at(self, index: int, args: tuple[object, ...], kwargs: Mapping[str, object]) -> bytes:
+    def _encode_at(self, index: int, call: tuple[object, ...] | Mapping[str, object]) -> bytes:
         try:
-            return self.encode(args, kwargs)
+            return self.encode(call, {}) if isinstance(call, tuple) else self.encode((), call)
         except InvalidArguments as error:
             raise error.at(index) from None
 
