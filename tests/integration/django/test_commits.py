@@ -8,7 +8,19 @@ from django.test import TestCase, TransactionTestCase
 
 from shop.gator import gator
 from shop.tasks import ship
-from typedgator import InvalidArguments, JobState, JobUnknown
+from shop.models import Order
+from typedgator import BackendUnavailable, InvalidArguments, JobState, JobUnknown
+
+
+class Away:
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def enqueue(self, frames):
+        raise BackendUnavailable("no answer")
 
 
 def waiting():
@@ -82,6 +94,13 @@ class Commits(Base, TransactionTestCase):
                 pass
         self.assertEqual(job.state(), JobState.WAITING)
 
+    def test_a_backend_that_is_away_is_heard_of_after_the_commit(self):
+        with gator.elsewhere(Away(gator.backend), gator.clock), self.assertRaises(BackendUnavailable):
+            with transaction.atomic():
+                Order.objects.create(n=9)
+                gator.task_on_commit(ship, 9)
+        self.assertTrue(Order.objects.filter(n=9).exists())
+
     def test_run_in_place_it_runs_at_the_commit(self):
         with transaction.atomic():
             job = gator.on_commit(options=gator.options(is_async=False)).task(ship, 77)
@@ -114,4 +133,4 @@ def test_calls_wait_for_the_commit(shop: Site) -> None:
     shop.write("shop/tests.py", TESTS)
     done = shop.manage("test", "shop")
     assert done.returncode == 0, done.stderr
-    assert "Ran 11 tests" in done.stderr
+    assert "Ran 12 tests" in done.stderr

@@ -213,6 +213,22 @@ OutboxJob.objects.filter(pk=last.pk).update(frame=b"spoiled")
     )
 
 
+def test_a_job_waits_in_the_outbox_for_its_parent(shop: Site) -> None:
+    """The parent was committed while the backend was away, the child when it was back."""
+    said = shop.python(
+        ORDER
+        + AWAY
+        + """
+with gator.elsewhere(Away(gator.backend), gator.clock):
+    parent = gator.outbox().task(ship, 1)
+child = gator.outbox(options=gator.options(depends_on=parent.id)).task(ship, 2)
+print(OutboxJob.objects.count(), *OutboxJob.objects.values_list("refused", flat=True))
+print(Relay(gator, ["default"]).tick(), child.state())
+"""
+    )
+    assert [line.strip() for line in said.splitlines()] == ["2", "2 blocked"]
+
+
 def test_several_relays_at_once_push_each_job_once(shop: Site) -> None:
     shop.python(
         ORDER

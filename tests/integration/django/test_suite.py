@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.django.suite.obtain import Unobtainable, django_tests
+from tests.integration.redis.servers import Server, needs_redis
 
 django = pytest.importorskip("django", reason="Django is not installed: pip install typedgator[django]")
 if django.VERSION < (6, 0):
@@ -38,8 +39,19 @@ def test_at_least_four_fifths_of_djangos_tests_run_and_none_fails(source: Path) 
 
 
 @pytest.mark.parametrize("name", ["stored", "worked"])
-def test_they_pass_on_a_storage_that_outlives_the_process(source: Path, tmp_path: Path, name: str) -> None:
-    dsn = f"sqlite:///{tmp_path / 'jobs.db'}"
+def test_they_pass_on_sqlite(source: Path, tmp_path: Path, name: str) -> None:
+    passes(source, name, f"sqlite:///{tmp_path / 'jobs.db'}")
+
+
+@needs_redis
+@pytest.mark.parametrize("name", ["stored", "worked"])
+def test_they_pass_on_redis(source: Path, name: str) -> None:
+    """The async verbs without threads."""
+    with Server() as server:
+        passes(source, name, server.dsn)
+
+
+def passes(source: Path, name: str, dsn: str) -> None:
     command = [sys.executable, str(SUITE / "run.py"), name, str(source), dsn]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

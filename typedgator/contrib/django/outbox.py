@@ -112,10 +112,15 @@ def push(gator: Gator, using: str, rows: Sequence["OutboxJob"]) -> int:
     try:
         receipts = gator.backend.enqueue(frames)
     except UnknownDependency as error:
-        if len(good) == 1:
-            _mark(using, good[0], error)
+        if len(good) > 1:
+            return sum(push(gator, using, [row]) for row in good)
+        if OutboxJob.objects.using(using).filter(job_id=error.parent, refused="").exists():
+            return 0  # its parent is still on its way: later
+        try:
+            receipts = gator.backend.enqueue(frames)  # perhaps it has just left the outbox
+        except UnknownDependency as final:
+            _mark(using, good[0], final)
             return 0
-        return sum(push(gator, using, [row]) for row in good)
     OutboxJob.objects.using(using).filter(pk__in=[row.pk for row in good]).delete()
     if gator.events.wants(JobEnqueued):
         for row, frame, receipt in zip(good, frames, receipts, strict=True):
