@@ -65,11 +65,13 @@ def place_of(fn: object) -> Place | None:
     if not isinstance(code, types.CodeType):
         return None
     line = code.co_firstlineno
+    if code.co_name == "<lambda>":
+        return Place(code.co_filename, line)
     for number, text in enumerate(linecache.getlines(code.co_filename)[line - 1 :], line):
         if text.lstrip().startswith(("def ", "async def ")):
             return Place(code.co_filename, number)
         if not text.strip():
-            break  # a lambda, or a file that has changed meanwhile
+            break  # a file that has changed meanwhile
     return Place(code.co_filename, line)
 
 
