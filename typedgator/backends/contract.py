@@ -75,6 +75,7 @@ __all__ = [
     "JobRecord",
     "Notes",
     "Operate",
+    "Owning",
     "Page",
     "Receipt",
     "ReceiptStatus",
@@ -119,6 +120,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     holding: bool = True
     notes: bool = True
     exchange: bool = False
+    owned: bool = False
     wake: bool = False
     native_async: bool = False
     """Callers on an event loop need no thread: AsyncBackend."""
@@ -418,6 +420,18 @@ class Exchange(Protocol):
         self, worker: WorkerId, settlements: Sequence[Settlement], /, *, limit: int, seen: Token
     ) -> tuple[list[Settled], list[Claimed]]:
         """`settle`, then `claim` without waiting."""
+        ...
+
+
+@runtime_checkable
+class Owning(Protocol):
+    """`can.owned`: a worker finds what runs under its name without its knowledge, as after a failover that forgot."""
+
+    def owned(self, worker: WorkerId, /) -> list[tuple[JobId, Token]]:
+        """The jobs that run under this identity, by token, also those whose claim reply was lost; none once it is over.
+
+        Changes nothing: the lease goes on ageing. As true as an answer of `settle`: no lagging replica is asked.
+        """
         ...
 
 

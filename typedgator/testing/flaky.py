@@ -34,6 +34,7 @@ from typedgator.backends.contract import (
     JobRecord,
     Notes,
     Operate,
+    Owning,
     Page,
     Receipt,
     Results,
@@ -66,6 +67,7 @@ VERBS: Final = (
     "note",
     "open",
     "outcome",
+    "owned",
     "page",
     "pause",
     "purge",
@@ -88,7 +90,7 @@ class _Fault(Enum):
     BLOCK = "waits"
 
 
-class Complete(Backend, Results, Inspect, Operate, Holding, Notes, Protocol):
+class Complete(Backend, Results, Inspect, Operate, Holding, Notes, Owning, Protocol):
     """A backend with every facet but `exchange`, `wake`, `native_async` and `series`."""
 
 
@@ -271,6 +273,10 @@ class FlakyBackend:
     def note(self, worker: WorkerId, token: Token, progress: bytes, /) -> bool:
         """See Notes."""
         return self._do("note", lambda: self.inner.note(worker, token, progress))
+
+    def owned(self, worker: WorkerId, /) -> list[tuple[JobId, Token]]:
+        """See Owning."""
+        return self._do("owned", lambda: self.inner.owned(worker))
 
 
 class FlakyExchange(FlakyBackend):

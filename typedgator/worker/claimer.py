@@ -96,7 +96,8 @@ class Claimer:
         self._pace = Pace()
         self._identity: WorkerId | None = None
         self._changing: Final = Lock()
-        self._seen: Token = 0
+        self.seen: Token = 0
+        """The greatest token that was received; what came with it is in the settler's `owed` before it is here."""
         self._claimed = 0
         self._errors = 0
         self._stopping = Event()
@@ -227,10 +228,10 @@ class Claimer:
         if self._exchange is None or not batch or any(finished.identity != identity for finished in batch):
             if batch:
                 self._settler.put_back(batch)
-            return self._backend.claim(identity, limit=want, wait_ms=wait_ms, seen=self._seen)
+            return self._backend.claim(identity, limit=want, wait_ms=wait_ms, seen=self.seen)
         settlements = [finished.settlement for finished in batch]
         try:
-            answers, claimed = self._exchange.exchange(identity, settlements, limit=want, seen=self._seen)
+            answers, claimed = self._exchange.exchange(identity, settlements, limit=want, seen=self.seen)
         except BaseException:
             self._settler.put_back(batch)
             raise
@@ -238,11 +239,14 @@ class Claimer:
         return claimed
 
     def _hand_over(self, identity: WorkerId, claimed: Sequence[Claimed]) -> None:
-        new = [one for one in claimed if one.token > self._seen]  # what was delivered twice is dropped
+        new = [one for one in claimed if one.token > self.seen]  # what was delivered twice is dropped
         if not new:
             return
-        self._seen = max(one.token for one in new)
-        if self._identity != identity:
+        ours = self._identity == identity
+        if ours:
+            self._settler.owed.update([one.token for one in new])
+        self.seen = max(one.token for one in new)
+        if not ours:
             return  # it lapsed meanwhile: they are others' jobs already
         self._claimed += len(new)
         if self.is_halted:

@@ -189,6 +189,7 @@ class Dispatcher:
 
     def _drop(self, which: Callable[[Holding], bool]) -> list[Holding]:
         dropped = self._desk.drop(which)
+        self._settler.owed.difference_update([holding.token for holding in dropped])
         self._withdraw(lambda holding: holding not in self._desk)
         self._teller.lost(len(dropped))
         for holding in dropped:

@@ -1,4 +1,5 @@
-"""The janitor: calls `maintain` now and then, and has held jobs tried again that this worker may be able to run.
+"""The janitor: calls `maintain` now and then, looks for strays, and has held jobs tried again that this worker may be
+able to run.
 
 Every worker has one; none of them is in charge.
 """
@@ -14,6 +15,7 @@ from typedgator.backends.contract import Backend, HeldKind, Holding
 from typedgator.errors import BackendUnavailable
 from typedgator.threads import has_ended
 from typedgator.worker.alarm import Alarm
+from typedgator.worker.strays import Strays
 
 __all__ = ["Janitor"]
 
@@ -22,18 +24,23 @@ logger: Final = logging.getLogger("typedgator")
 EVERY_SECONDS: Final = 2.0
 RELEASE_SECONDS: Final = 15.0
 LIMIT: Final = 256
+LOOK_EVERY: Final = 4
+"""Every so many rounds we look for strays, and once more in the round after one was found."""
 
 
 class Janitor:
     """Bounded upkeep from a thread of its own, at an interval with jitter, so that many workers do not come at once.
 
-    `fits` says whether this worker may be able to run jobs of a kind; `alarm` is given the time to speak.
+    `fits` says whether this worker may be able to run jobs of a kind; `alarm` is given the time to speak;
+    `strays` are looked for every fourth round.
     """
 
-    def __init__(self, backend: Backend, *, fits: Callable[[HeldKind], bool], alarm: Alarm) -> None:
+    def __init__(self, backend: Backend, *, fits: Callable[[HeldKind], bool], alarm: Alarm, strays: Strays) -> None:
         self._backend = backend
         self._fits = fits
         self._alarm = alarm
+        self._strays = strays
+        self._rounds = 0
         self._released_at = time.monotonic()
         self._stopping = Event()
         self._thread: Final = Thread(target=self._run, name="typedgator-janitor", daemon=True)
@@ -55,6 +62,7 @@ class Janitor:
             if time.monotonic() - self._released_at >= RELEASE_SECONDS:
                 self.release_held()
             self._maintain()
+            self._look_for_strays()
         except BackendUnavailable as error:
             logger.warning("upkeep was not possible, and is tried again: %s", error)
 
@@ -77,6 +85,11 @@ class Janitor:
                 )
             if not upkeep.more:
                 return
+
+    def _look_for_strays(self) -> None:
+        self._rounds += 1
+        if (self._rounds % LOOK_EVERY == 0 or self._strays.are_suspected) and not self._stopping.is_set():
+            self._strays.look()
 
     def _run(self) -> None:
         while not self._stopping.wait(EVERY_SECONDS * random.uniform(0.5, 1.5)):

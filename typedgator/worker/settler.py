@@ -17,7 +17,7 @@ from typedgator.backends.contract import Backend, Settled
 from typedgator.errors import BackendUnavailable
 from typedgator.execution import unwritable
 from typedgator.threads import has_ended
-from typedgator.wire.verdict import Released, Settlement
+from typedgator.wire.verdict import Released, Settlement, Token
 from typedgator.worker.desk import Finished
 
 __all__ = ["RIDE_FULL", "Settler"]
@@ -60,6 +60,9 @@ class Settler:
         """Settlements that were answered."""
         self.unstarted: int = 0
         """Those among them whose attempt did not run to an end."""
+        self.owed: Final[set[Token]] = set()
+        """Attempts that were claimed, and whose settlement the backend has not answered: they are ours, or being given
+        up. The claimer adds, the dispatcher takes away what is lost; single operations, which CPython makes atomic."""
 
     def start(self) -> None:
         """Starts the thread."""
@@ -95,7 +98,11 @@ class Settler:
         self._some.set()
 
     def written(self, batch: Sequence[Finished], answers: Sequence[Settled]) -> None:
-        """Tells what became of each."""
+        """The backend has answered: tells what became of each."""
+        self.owed.difference_update([finished.settlement.token for finished in batch])
+        self._tell(batch, answers)
+
+    def _tell(self, batch: Sequence[Finished], answers: Sequence[Settled]) -> None:
         for finished, answer in zip(batch, answers, strict=True):
             self._after(finished, answer)
         with self._counting:  # last: whoever sees them counted may rely on all that follows from them
@@ -139,7 +146,7 @@ class Settler:
         except Exception as error:
             if finished.is_second or isinstance(finished.settlement.verdict, Released):
                 logger.exception("a settlement could not be written: its job is ours until this worker stops")
-                self.written([finished], [Settled.LOST])
+                self._tell([finished], [Settled.LOST])  # and still owed: given back, it would run again and again
             else:
                 logger.exception("what an attempt ended as could not be written; it is written as failed")
                 second = unwritable(finished.settlement, error)
@@ -162,7 +169,7 @@ class Settler:
         if self._buffer:
             logger.error("%d settlements were not written before the end: their jobs run again", len(self._buffer))
             left = self.take(len(self._buffer))
-            self.written(left, [Settled.LOST] * len(left))
+            self._tell(left, [Settled.LOST] * len(left))
         return ended
 
     def _run(self) -> None:

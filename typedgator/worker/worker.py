@@ -22,6 +22,7 @@ from typedgator.worker.desk import Desk, WorkerReport
 from typedgator.worker.dispatcher import Dispatcher
 from typedgator.worker.janitor import Janitor
 from typedgator.worker.settler import Settler
+from typedgator.worker.strays import Strays
 from typedgator.worker.teller import Teller
 
 __all__ = ["DEFAULT_COROUTINES", "DEFAULT_THREADS", "Worker"]
@@ -133,7 +134,13 @@ class Worker:
             tokens=lambda: list(self._desk.holdings),
             hear=self._hear,
         )
-        self._janitor = Janitor(backend, fits=self._fits, alarm=self._teller.alarm)
+        strays = Strays(
+            backend,
+            self._settler,
+            identity=lambda: self._claimer.identity,
+            seen=lambda: self._claimer.seen,
+        )
+        self._janitor = Janitor(backend, fits=self._fits, alarm=self._teller.alarm, strays=strays)
 
     def run(self) -> WorkerReport:
         """Works until `stop`, the end of a burst, or `max_tasks`.

@@ -98,4 +98,5 @@ def lay_on_desk(worker: Worker, count: int) -> None:
     claimed = worker._backend.claim(identity, limit=count, wait_ms=0, seen=seen)
     assert len(claimed) == count
     worker._claimer._claimed += count
+    worker._settler.owed.update(one.token for one in claimed)
     worker._dispatcher.dispatch(identity, claimed)

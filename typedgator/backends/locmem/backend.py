@@ -38,7 +38,7 @@ from typedgator.wire.verdict import Settlement, Token
 
 __all__ = ["LocmemBackend"]
 
-_CAN: Final = Capabilities(durable=False, shared=False)
+_CAN: Final = Capabilities(durable=False, shared=False, owned=True)
 _AT_ONCE: Final = 256
 """A claim promotes and reaps so many at most, so that others get the lock."""
 _UNSTARTED: Final = frozenset(
@@ -299,6 +299,14 @@ class LocmemBackend:
                 ledger.end(job, JobState.CANCELED, now, reason="expired")
                 return None
             return ledger.start(job, me, now)
+
+    # Owning
+
+    def owned(self, worker: WorkerId, /) -> list[tuple[JobId, Token]]:
+        """What runs under this identity, by token."""
+        with self._mine():
+            me = self._ledger.workers.get(worker)
+            return [] if me is None else [(job.id, token) for token, job in me.running.items()]
 
     # Holding, Notes
 

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import cached_property
+from operator import itemgetter
 from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
@@ -50,7 +51,9 @@ __all__ = ["RedisBackend"]
 logger: Final = logging.getLogger("typedgator.redis")
 
 Ask: TypeAlias = Callable[[Request], object]
-_CAN: Final = Capabilities(durable=True, shared=True, exchange=True, wake=True, native_async=True, series=True)
+_CAN: Final = Capabilities(
+    durable=True, shared=True, exchange=True, owned=True, wake=True, native_async=True, series=True
+)
 _LIMIT: Final = 1024
 """One claim is never larger, so that no script holds the server for long."""
 _LOOK_S: Final = 5.0
@@ -382,7 +385,13 @@ class RedisBackend:
         """Keeps progress beside a running job."""
         return bool(self.caller.run("note", (self.caller.keys.own(worker),), (worker, token, progress)))
 
-    # Waking
+    # Owning, Waking
+
+    def owned(self, worker: WorkerId, /) -> list[tuple[JobId, Token]]:
+        """What runs under this identity, by token."""
+        found = cast(list[bytes], self.caller.run("owned", (self.caller.keys.own(worker),), (worker,)))
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return sorted(((JobId(job_id), int(token)) for job_id, token in pairs), key=itemgetter(1))
 
     def wake(self, worker: WorkerId, /) -> None:
         """A claim of this worker that waits now answers."""

@@ -43,7 +43,7 @@ __all__ = ["SqliteBackend"]
 
 logger: Final = logging.getLogger("typedgator.sqlite")
 
-_CAN: Final = Capabilities(durable=True, shared=True, exchange=True)
+_CAN: Final = Capabilities(durable=True, shared=True, exchange=True, owned=True)
 POLL_S: Final = 0.02
 """How often a waiting claim asks whether another process has written: 3 microseconds each time."""
 FIRST_POLL_S: Final = 0.001
@@ -57,6 +57,7 @@ _IN_LINE: Final = statement("in_line")
 _QUEUES_SERVING: Final = statement("queues_serving")
 _WORKER_SUSPECT: Final = statement("worker_suspect")
 _WORKER_UNSEEN: Final = statement("worker_unseen")
+_WORKER_OWNS: Final = statement("worker_owns")
 _NOTE: Final = statement("note")
 
 
@@ -341,6 +342,13 @@ class SqliteBackend:
                 raise WorkerLapsed(f"the lease of worker {worker} ended, or it left: join again before it takes a job")
             job = by_id(tx, job_id)
             return None if job is None else claiming.take(tx, found, job)
+
+    # Owning
+
+    def owned(self, worker: WorkerId, /) -> list[tuple[JobId, Token]]:
+        """What runs under this identity, by token."""
+        with self.storage.look() as db:
+            return db.execute(_WORKER_OWNS, (worker, self.storage.ns)).fetchall()
 
     # Holding, Notes
 

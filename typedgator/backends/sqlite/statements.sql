@@ -74,6 +74,11 @@ SELECT seq, token FROM tg_job WHERE worker = :worker AND state = 4 ORDER BY toke
 -- name: worker_tokens
 SELECT token, canceling FROM tg_job WHERE worker = ? AND state = 4 ORDER BY token
 
+-- name: worker_owns
+-- What it holds, by token, as it is told; nothing once it is over.
+SELECT j.id, j.token FROM tg_worker AS w JOIN tg_job AS j ON j.worker = w.worker
+WHERE w.name = ? AND w.ns = ? AND NOT w.over AND j.state = 4 ORDER BY j.token
+
 -- name: worker_suspect
 -- Whether it holds a job with a crash behind it.
 SELECT 1 FROM tg_job WHERE worker = ? AND state = 4 AND crashes > 0 LIMIT 1

@@ -21,6 +21,7 @@ from typedgator.backends.contract import (
     JobRecord,
     Notes,
     Operate,
+    Owning,
     Receipt,
     ReceiptStatus,
     Results,
@@ -54,6 +55,7 @@ _FACETS: Final[dict[str, type[object]]] = {
     "holding": Holding,
     "notes": Notes,
     "exchange": Exchange,
+    "owned": Owning,
     "wake": Waking,
     "native_async": AsyncBackend,
     "series": InSeries,
@@ -256,6 +258,12 @@ class Bench:
     def exchange(self) -> Exchange:
         """The facet; there because `can` says so."""
         assert isinstance(self.backend, Exchange), PROMISED
+        return self.backend
+
+    @property
+    def owning(self) -> Owning:
+        """The facet; there because `can` says so."""
+        assert isinstance(self.backend, Owning), PROMISED
         return self.backend
 
     @property

@@ -2,11 +2,11 @@
 
 import pytest
 
-from typedgator.backends.contract import Beat, Settled
+from typedgator.backends.contract import Beat, Settled, WorkerId
 from typedgator.errors import WorkerLapsed
 from typedgator.testing.contract.bench import LEASE_MS, Bench, Given, job, numbers, requires
 from typedgator.wire.states import JobState
-from typedgator.wire.verdict import Failed, Released, RetryIn, Succeeded, Verdict
+from typedgator.wire.verdict import Failed, Released, RetryIn, Settlement, Succeeded, Verdict
 
 __all__ = ["Leases"]
 
@@ -60,6 +60,64 @@ class Leases(Given):
         answer = hand.beat(three, two, one)
 
         assert answer == Beat(lost=[three.token, one.token])
+
+    @requires("owned")
+    def test_a_worker_may_ask_what_it_has(self, bench: Bench) -> None:
+        """Its jobs and their tokens, in the order of claiming, also those whose claim reply was lost; no other's."""
+        bench.accept(*(job(number) for number in range(1, 7)))
+        hand, other = bench.hand(), bench.hand()
+        one, two, three = hand.claim(3)
+        four = other.claim_one()
+        five, six = hand.claim_and_lose_the_reply(2)
+        hand.succeed(two)
+        hand.settle(three, RetryIn(0))
+
+        assert bench.owning.owned(hand.id) == [(each.job_id, each.token) for each in (one, five, six)]
+        assert bench.owning.owned(other.id) == [(four.job_id, four.token)]
+        assert hand.claim() == [five, six]
+
+    @requires("owned")
+    def test_what_a_worker_has_without_knowing_can_be_given_back(self, bench: Bench) -> None:
+        """All that it takes is in the answer: the job runs elsewhere, in the attempt that it was in."""
+        bench.accept(job(1))
+        hand = bench.hand()
+        hand.claim_and_lose_the_reply()
+        ((job_id, token),) = bench.owning.owned(hand.id)
+
+        assert bench.backend.settle(hand.id, [Settlement(job_id, token, Released())]) == [Settled.WRITTEN]
+
+        assert bench.owning.owned(hand.id) == []
+        claimed = bench.hand().claim_one()
+        assert (claimed.job_id, claimed.attempt, claimed.crashes) == (job_id, 1, 0)
+        assert claimed.token > token
+
+    @requires("owned")
+    def test_asking_what_one_has_does_not_prolong_a_lease(self, bench: Bench) -> None:
+        """Only beats do. Late, but not reaped, it still has all; reaped, left or unknown, it has nothing."""
+        bench.accept(job(1), job(2))
+        hand, gone = bench.hand(), bench.hand(lease_ms=10 * LEASE_MS)
+        claimed = hand.claim_one()
+        gone.claim_one()
+        gone.leave()
+        bench.clock.advance(LEASE_MS)
+        assert bench.owning.owned(hand.id) == [(claimed.job_id, claimed.token)]
+
+        bench.maintain()
+
+        assert bench.states(1, 2) == [JobState.WAITING, JobState.WAITING]
+        assert [bench.owning.owned(each) for each in (hand.id, gone.id, WorkerId("nobody"))] == [[], [], []]
+
+    @requires("owned")
+    def test_a_lapsed_worker_that_is_not_wholly_reaped_has_nothing(self, bench: Bench) -> None:
+        """Upkeep goes on in small portions; the identity is over with the first of them."""
+        bench.accept(*(job(number) for number in range(1, 4)))
+        hand = bench.hand()
+        hand.claim()
+        bench.clock.advance(LEASE_MS)
+
+        bench.backend.maintain(limit=1)
+
+        assert bench.owning.owned(hand.id) == []
 
     def test_the_jobs_of_a_lapsed_worker_run_again(self, bench: Bench) -> None:
         """At the end of the lease anybody's next claim reaps the worker: its job comes back with one crash more."""

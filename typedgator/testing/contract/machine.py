@@ -23,6 +23,7 @@ from typedgator.backends.contract import (
     JobRecord,
     Notes,
     Operate,
+    Owning,
     Receipt,
     ReceiptStatus,
     WorkerId,
@@ -299,8 +300,11 @@ class BackendModel(RuleBasedStateMachine):
 
     @rule(pick=_picks, picks=st.lists(_picks, max_size=4))
     def beat(self, pick: int, picks: list[int]) -> None:
-        """A heartbeat that asks about some tokens, its own or not."""
-        self._beat(self._worker(pick), [self._attempt(each)[2] for each in picks if self.attempts])
+        """A worker asks what it has, and its heartbeat asks about some tokens, its own or not."""
+        worker = self._worker(pick)
+        if isinstance(self.backend, Owning):
+            same(self.backend.owned(worker), self.model.owned(worker))
+        self._beat(worker, [self._attempt(each)[2] for each in picks if self.attempts])
 
     def _beat(self, worker: WorkerId, tokens: list[Token]) -> None:
         answer = self.backend.beat(worker, tokens)

@@ -263,6 +263,9 @@ class Model:
         cancels = [token for token in tokens if token in mine and mine[token].cancel_requested]
         return [token for token in tokens if token not in mine], cancels, False
 
+    def owned(self, worker: WorkerId) -> list[tuple[JobId, Token]]:
+        return [(job.id, job.token) for job in self.held_by(worker)] if worker in self.workers else []
+
     def settle(self, worker: WorkerId, settlement: Settlement, now: int) -> set[Settled]:
         """What may be answered."""
         job, token, verdict = self.jobs.get(settlement.job_id), settlement.token, settlement.verdict
