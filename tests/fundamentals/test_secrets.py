@@ -120,6 +120,37 @@ def test_a_worker_that_refuses_it_does_not_show_it(payload: Any) -> None:
     assert WORD not in str(caught.value)
 
 
+@dataclass(frozen=True)
+class Strict:
+    """A release later: it refuses what was stored, and says the value."""
+
+    password: Annotated[str, Secret]
+
+    def __post_init__(self) -> None:
+        if self.password == WORD:
+            raise ValueError(f"{self.password} is too easy")
+
+
+def keep(login: Strict) -> Strict:
+    return login
+
+
+def test_what_a_post_init_says_at_the_worker_is_not_repeated() -> None:
+    """It is the user's text, and may have the value in it."""
+    import msgspec
+
+    stored = {"password": WORD}
+    arguments, results = ArgumentSchema.of(keep, task="app.keep"), ResultSchema.of(keep, task="app.keep")
+    decodes: list[Callable[[], object]] = [
+        lambda: arguments.decode(msgspec.msgpack.encode({"login": stored}), fingerprint=arguments.fingerprint),
+        lambda: results.decode(msgspec.msgpack.encode(stored)),
+    ]
+    for decode in decodes:
+        with pytest.raises(PayloadMismatch, match="its __post_init__ raised ValueError") as caught:
+            decode()
+        assert WORD not in str(caught.value)
+
+
 def one_of(mode: Literal["a", "b"]) -> Literal["a", "b"]:
     return mode
 

@@ -64,7 +64,11 @@ def shown_error(error: Exception) -> str:
 
 
 def without_value(error: msgspec.MsgspecError) -> str:
-    """The decoder's words, without the one value that it may repeat."""
+    """The decoder's words, without a value that it may repeat: the wrong one of an Enum, or what user's code said."""
+    cause = error.__cause__
+    if cause is not None:  # a __post_init__ refused, in words of its own
+        where = re.search(r" - at `[^`]*`$", shown_error(error))
+        return f"its __post_init__ raised {type(cause).__name__}{where[0] if where else ''}"
     return re.sub(r"(?s)^(Invalid enum value) .*?( - at `[^`]*`)?$", r"\1\2", shown_error(error))
 
 
