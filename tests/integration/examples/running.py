@@ -19,6 +19,8 @@ from tests.integration.redis.servers import free_port, until
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 PATIENCE: Final = 45.0
+MINUTES: Final = 300.0
+"""For pip."""
 MADE: Final = ignore_patterns(".venv", "data", "mail", "*.db*", "__pycache__")
 
 
@@ -35,24 +37,36 @@ class Answer:
         return json.loads(self.content)
 
 
-class Example:
-    """One of `examples/`, copied and started by its command; `with` ends it as Ctrl-C does."""
+def copied(name: str, folder: Path) -> Path:
+    """A copy of one of `examples/`, without what it made."""
+    return Path(copytree(ROOT / "examples" / name, folder / name, ignore=MADE))
 
-    def __init__(self, name: str, folder: Path, ready: str, *, env: Mapping[str, str] | None = None) -> None:
-        self.folder: Final = folder / name
-        if not self.folder.exists():
-            copytree(ROOT / "examples" / name, self.folder, ignore=MADE)
+
+class Example:
+    """A folder of `examples/`, started by its command; `with` ends it as Ctrl-C does.
+
+    It runs in this environment, instead of one of its own, unless `is_alone`.
+    """
+
+    def __init__(
+        self, folder: Path, ready: str, *, env: Mapping[str, str] | None = None, is_alone: bool = False
+    ) -> None:
+        self.folder: Final = folder
+        self._is_alone = is_alone
         self.port: Final = free_port()
         self._ready = ready
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TYPEDGATOR_")}
-        self._env = {**clean, "PYTHONUNBUFFERED": "1", **(env or {})}
+        self.env: Final = {**clean, "PYTHONUNBUFFERED": "1", **(env or {})}
         self.said: Final[list[str]] = []
         self._processes: list[subprocess.Popen[str]] = []
+        self._browser: Final = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
 
     def __enter__(self) -> Self:
-        self.make("run")
         try:
-            until(lambda: any(self._ready in line for line in self._heard()), f"{self._ready!r} is not said", PATIENCE)
+            self.run()
+            patience = MINUTES if self._is_alone else PATIENCE
+            until(lambda: any(self._ready in line for line in self._heard()), f"{self._ready!r} is not said", patience)
+            until(lambda: self.ask("/jobs/none"), "it does not answer", PATIENCE)
         except BaseException:
             self.end()
             raise
@@ -65,12 +79,21 @@ class Example:
         if kind is None:
             assert all(code in {0, 2, -signal.SIGINT} for code in codes), f"{codes}\n{''.join(self.said)}"
 
+    def run(self) -> None:
+        """Its one command."""
+        self.make("run")
+
     def make(self, target: str) -> None:
-        """`make TARGET` in its folder, in this environment instead of one of its own."""
+        """`make TARGET`."""
+        here = () if self._is_alone else (f"BIN={Path(sys.executable).parent}",)
+        self.start("make", "--no-print-directory", target, f"PORT={self.port}", *here)
+
+    def start(self, *command: str) -> None:
+        """A command in its folder."""
         process = subprocess.Popen(
-            ["make", "--no-print-directory", target, f"BIN={Path(sys.executable).parent}", f"PORT={self.port}"],
+            command,
             cwd=self.folder,
-            env=self._env,
+            env=self.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -98,7 +121,7 @@ class Example:
         """GET, or POST when there is content; redirects are followed."""
         url = f"http://127.0.0.1:{self.port}{path}"
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, content, headers), timeout=PATIENCE) as answer:
+            with self._browser.open(urllib.request.Request(url, content, headers), timeout=PATIENCE) as answer:
                 return Answer(answer.status, answer.read(), answer.url)
         except urllib.error.HTTPError as error:
             with error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.integration.examples.running import Example
+from tests.integration.examples.running import Example, copied
 from tests.integration.redis.servers import Server, needs_redis
 
 READY = "Uvicorn running"
@@ -58,7 +58,7 @@ def see_one_made(site: Example, content: bytes, *widths: int) -> list[dict[str, 
 
 
 def test_by_its_one_command_it_makes_thumbnails_on_sqlite(tmp_path: Path) -> None:
-    with Example("thumbnails", tmp_path, READY) as site:
+    with Example(copied("thumbnails", tmp_path), READY) as site:
         seen = see_one_made(site, photo(6000, 4000), 16, 32, 64, 96, 128, 256, 512, 1024)
 
         assert any(each["total"] == 8 and str(each["doing"]).endswith(" pixels") for each in seen)
@@ -67,7 +67,7 @@ def test_by_its_one_command_it_makes_thumbnails_on_sqlite(tmp_path: Path) -> Non
 
 
 def test_what_is_no_image_is_refused_before_anything_is_queued(tmp_path: Path) -> None:
-    with Example("thumbnails", tmp_path, READY) as site:
+    with Example(copied("thumbnails", tmp_path), READY) as site:
         assert site.ask("/images?width=64", b"GIF89a, but only so called").status == 415
         assert site.ask("/images?width=64", photo(64, 64)[:200]).status == 415
         assert site.ask("/images?width=0", photo(8, 8)).status == 422
@@ -80,7 +80,7 @@ def test_what_is_no_image_is_refused_before_anything_is_queued(tmp_path: Path) -
 
 @needs_redis
 def test_by_one_variable_it_is_on_redis(tmp_path: Path, redis: Server) -> None:
-    with Example("thumbnails", tmp_path, READY, env={"TYPEDGATOR_CONN": redis.dsn}) as site:
+    with Example(copied("thumbnails", tmp_path), READY, env={"TYPEDGATOR_CONN": redis.dsn}) as site:
         see_one_made(site, photo(300, 200), 30)
     assert not (site.folder / "typedgator.db").exists()
 
@@ -88,7 +88,7 @@ def test_by_one_variable_it_is_on_redis(tmp_path: Path, redis: Server) -> None:
 @needs_redis
 def test_the_worker_may_be_a_process_of_its_own(tmp_path: Path, redis: Server) -> None:
     apart = {"TYPEDGATOR_CONN": redis.dsn, "THUMBNAILS_WORKER": "apart"}
-    with Example("thumbnails", tmp_path, READY, env=apart) as site:
+    with Example(copied("thumbnails", tmp_path), READY, env=apart) as site:
         accepted = site.ask("/images?width=20", photo(40, 30)).json()
         assert site.ask(f"/jobs/{accepted['job']}").json()["state"] == "waiting"
         site.make("worker")

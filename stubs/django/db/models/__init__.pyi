@@ -9,7 +9,14 @@ class Field(Generic[V]):
     def __set__(self, instance: object, value: V) -> None: ...
 
 class BigAutoField(Field[int]):
-    def __init__(self, *, primary_key: bool = False, serialize: bool = True) -> None: ...
+    def __init__(
+        self,
+        *,
+        primary_key: bool = False,
+        serialize: bool = True,
+        auto_created: bool = False,
+        verbose_name: str | None = None,
+    ) -> None: ...
 
 class BigIntegerField(Field[int]):
     def __init__(self) -> None: ...
