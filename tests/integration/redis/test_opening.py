@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +13,7 @@ from threading import Barrier
 import pytest
 
 from tests.integration.redis.servers import Server, free_port, narrow, needs_redis
+from typedgator import Gator, SyncTask
 from typedgator.backends.connect import connect
 from typedgator.backends.contract import Backend, Receipt, ReceiptStatus
 from typedgator.backends.redis import Place, RedisBackend
@@ -126,6 +127,10 @@ class TestDsn:
             connect(f"rediss://127.0.0.1:{server.port}/0?timeout=1").open()
 
 
+async def _at_once(task: SyncTask[[int], None]) -> None:
+    await asyncio.gather(*(task.atask(number) for number in range(20)))
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for `localhost`, and for no other name; its key beside it."""
@@ -180,6 +185,27 @@ class TestTrust:
                 opened(server.dsn)
 
             opened(f"{server.dsn}?allow_eviction=1").close()
+
+    @pytest.mark.parametrize("how", ["one", "many", "in a coroutine"])
+    def test_who_only_enqueues_is_refused_too(self, how: str) -> None:
+        """A producer opens nothing by itself: its first call looks, and nothing is stored."""
+        with (
+            Server(settings=("--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru")) as server,
+            closing(Gator(server.dsn)) as gator,
+        ):
+
+            @gator.register(name="note")
+            def note(number: int) -> None: ...
+
+            ways: dict[str, Callable[[], object]] = {
+                "one": lambda: note.task(1),
+                "many": lambda: gator.task_many(note, [(number,) for number in range(300)]),
+                "in a coroutine": lambda: asyncio.run(_at_once(note)),
+            }
+            with pytest.raises(ConfigurationError, match="allkeys-lru"):
+                ways[how]()
+
+            assert server.ask("DBSIZE") == 0
 
     def test_missing_persistence_is_told_once(self, caplog: pytest.LogCaptureFixture) -> None:
         """A server without an append-only file loses what it accepted when it crashes: one warning for each server."""

@@ -48,6 +48,8 @@ class AsyncRedis:
         desk = self._desks.get(asyncio.get_running_loop())
         if desk is None or self._pid != os.getpid():
             desk = await self._desk()
+        if not self._caller.trusted:
+            await desk.trust()
         if len(frames) == 1 and is_plain(frames[0]):
             self._caller.tell_the_time()
             return [await (desk.together if desk.keeping is None else desk.keeping).put(frames[0])]
@@ -123,6 +125,15 @@ class _Desk:
         self.together: _Together = _Together(self)
         self.keeping: Keeping | None = None if caller.confirm is None else Keeping(caller, loop, self.do)
         self.until_the_end: AsyncGenerator[None, None]
+        self._trusting: asyncio.Future[None] | None = None
+
+    async def trust(self) -> None:
+        """Looks once at what the server keeps, as `open` does, for all who wait for it."""
+        from typedgator.backends.redis.opening import check
+
+        if self._trusting is None or self._trusting.done():
+            self._trusting = self.loop.run_in_executor(None, check, self.caller)
+        await asyncio.shield(self._trusting)
 
     def close(self) -> None:
         self.asking.close()

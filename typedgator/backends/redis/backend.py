@@ -119,10 +119,14 @@ class RedisBackend:
 
     def enqueue(self, frames: Sequence[Frame], /) -> list[Receipt]:
         """Accepts all of the frames or none."""
+        if not self.caller.trusted:
+            self.open()
         return accepting.accept(self.caller, frames)
 
     def enqueue_series(self, series: Series, /) -> Iterator[list[int]]:
         """Accepts plain jobs that differ only in id and arguments, the next write on its way while one is looked at."""
+        if not self.caller.trusted:
+            self.open()
         return accept_series(self.caller, series)
 
     def join(self, queues: Sequence[str], /, *, lease_ms: int) -> WorkerId:

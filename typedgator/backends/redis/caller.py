@@ -71,6 +71,8 @@ class Caller:
         self.crew: Crew = Crew()
         self.plain_heads: dict[str, tuple[bytes, bytes]] = {}
         """Of each queue that was enqueued into; filled by accepting.py."""
+        self.trusted: bool = False
+        """The server was found to keep what it is given; by opening.py."""
         self._on_test_clock = not isinstance(clock, SystemClock)
         self._told_ms = -1
         self._clock_lock = Lock()

@@ -32,6 +32,7 @@ def check(caller: Caller) -> None:
             f"{place}: the jobs in namespace {caller.keys.prefix!r} were stored by a newer release (layout {layout}, "
             f"known here up to {LAYOUT}): upgrade typedgator"
         )
+    caller.trusted = True
     warning = _warning(facts)
     if warning and str(place) not in _warned:
         _warned.add(str(place))
