@@ -1,6 +1,7 @@
 """The outbox: what a transaction committed is enqueued, whoever is killed when, and what it rolled back never is."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,13 @@ class Away:
 
 
 def kill(shop: Site, deaths: int, way: str) -> dict[str, int]:
-    done = shop.run(str(MORTALS), "20", str(deaths), way, PYTHONPATH=str(shop.folder))
+    done = shop.run(
+        str(MORTALS),
+        "20",
+        str(deaths),
+        way,
+        PYTHONPATH=os.pathsep.join([str(shop.folder), shop.env.get("PYTHONPATH", "")]),
+    )
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 

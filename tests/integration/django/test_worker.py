@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 from tests.integration.cli.project import until, until_line
 from tests.integration.django.site import Site
 
@@ -86,6 +88,7 @@ def test_several_processes_are_this_command_again(site: Site) -> None:
     assert sorted(site.shipped) == list(range(40))
 
 
+@pytest.mark.timeout(240)
 def test_in_development_it_starts_anew_when_code_changes(site: Site) -> None:
     """The old worker stops as if told to; a file that cannot be imported is waited for until it is mended."""
     site.settings("DEBUG = True\n")

@@ -1,7 +1,8 @@
 """Autoreload for a worker in development: when a file changes, it stops as if told to, and starts anew.
 
-The parent starts one child after the other. In the child, Django's reloader watches from a thread of its own, so that
-the worker has the main thread, its signals, and its graceful stop: jobs that run may finish, unlike under `runserver`.
+The parent starts one child after the other. In the child, a thread watches the files that Django's reloader names, so
+that the worker has the main thread, its signals and its graceful stop: jobs that run may finish, as nothing does under
+`runserver`.
 """
 
 import logging
@@ -11,7 +12,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from threading import Event, Thread, current_thread
+from pathlib import Path
+from threading import Event, Thread
 from types import FrameType
 from typing import Final
 
@@ -21,6 +23,7 @@ __all__ = ["is_child", "own_command", "run_again_and_again", "watched"]
 
 logger: Final = logging.getLogger("typedgator")
 
+LOOK_SECONDS: Final = 0.5
 CHANGED: Final = 3
 """A child's exit code that asks for another child; Django's own."""
 
@@ -44,6 +47,7 @@ def run_again_and_again(command: Sequence[str]) -> int:
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         while True:
+            seen = _files()  # before it reads them: what is mended while it fails is a change
             # A session of its own: Ctrl-C reaches it once, from here.
             child = subprocess.Popen(  # noqa: S603 - our own command
                 command, env={**os.environ, autoreload.DJANGO_AUTORELOAD_ENV: "true"}, start_new_session=True
@@ -54,7 +58,7 @@ def run_again_and_again(command: Sequence[str]) -> int:
                 return code
             if code not in (CHANGED, -signal.SIGTERM):  # the second: the change came before the worker could listen
                 logger.error("the worker ended with exit code %d: it starts again when a file changes", code)
-                _until_change(lambda: bool(stopped))
+                _until_change(seen, lambda: bool(stopped))
             if stopped:
                 return code
     finally:
@@ -64,28 +68,35 @@ def run_again_and_again(command: Sequence[str]) -> int:
 
 def watched(run: Callable[[], int]) -> int:
     """The child: what `run` gives, or CHANGED when a file changed meanwhile and `run` was stopped for it."""
-    has_changed = Event()
+    seen = _files()
+    has_changed, is_over = Event(), Event()
 
     def watch() -> None:
-        reloader = autoreload.get_reloader()
-        try:
-            reloader.run(current_thread())
-        except SystemExit:  # so it says that a file has changed
+        if _until_change(seen, is_over.is_set):
             has_changed.set()
             os.kill(os.getpid(), signal.SIGTERM)
 
     Thread(target=watch, name="typedgator-reload", daemon=True).start()
     code = run()
+    is_over.set()
     return CHANGED if has_changed.is_set() else code
 
 
-def _until_change(is_over: Callable[[], bool]) -> None:
-    """Waits until one of the files that this process has imported changes."""
-    reloader = autoreload.StatReloader()
-    seen = dict(reloader.snapshot_files())
+def _files() -> dict[Path, float]:
+    """The files that were imported, and when each was changed."""
+    return dict(autoreload.StatReloader().snapshot_files())
+
+
+def _until_change(seen: dict[Path, float], is_over: Callable[[], bool]) -> bool:
+    """Waits until one of these files, or of those that are imported later, changes. False: it was over before."""
     pause = Event()
-    while not is_over() and dict(reloader.snapshot_files()) == seen:
-        pause.wait(0.5)
+    while not is_over():
+        for file, changed_at in _files().items():
+            if seen.setdefault(file, changed_at) != changed_at:
+                logger.info("%s has changed", file)
+                return True
+        pause.wait(LOOK_SECONDS)
+    return False
 
 
 def own_command(name: str) -> list[str]:
