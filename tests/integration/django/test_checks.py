@@ -4,6 +4,8 @@ import pytest
 
 from tests.integration.django.site import Site
 
+pytestmark = pytest.mark.timeout(180)  # real processes, each of which loads Django
+
 MODEL_TASK = """
 from shop.gator import gator
 from shop.models import Order

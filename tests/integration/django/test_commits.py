@@ -1,6 +1,10 @@
 """`task_on_commit` and `on_commit`: checked at once, pushed at the commit, never on a rollback."""
 
+import pytest
+
 from tests.integration.django.site import Site
+
+pytestmark = pytest.mark.timeout(180)  # real processes, each of which loads Django
 
 TESTS = """
 from django.db import transaction

@@ -9,6 +9,7 @@ import pytest
 from tests.integration.cli.project import until
 from tests.integration.django.site import Site
 
+pytestmark = pytest.mark.timeout(180)  # real processes, each of which loads Django
 MORTALS = Path(__file__).parent / "mortals.py"
 
 ORDER = """
@@ -42,13 +43,8 @@ class Away:
 
 
 def kill(shop: Site, deaths: int, way: str) -> dict[str, int]:
-    done = shop.run(
-        str(MORTALS),
-        "20",
-        str(deaths),
-        way,
-        PYTHONPATH=os.pathsep.join([str(shop.folder), shop.env.get("PYTHONPATH", "")]),
-    )
+    path = os.pathsep.join([str(shop.folder), shop.env.get("PYTHONPATH", "")])
+    done = shop.run(str(MORTALS), "20", str(deaths), way, patience=200, PYTHONPATH=path)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 
@@ -58,7 +54,7 @@ def orders(shop: Site) -> list[int]:
     return [int(number) for number in said.split()]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_a_hundred_kills_between_commit_push_and_delete_lose_and_double_no_job(shop: Site) -> None:
     """Each order that is in the database was shipped exactly once. The worker lives: what it runs, it runs once."""
     worker = shop.start("gator_worker", "--no-relay", "--log-level", "warning")

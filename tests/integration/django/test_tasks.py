@@ -6,6 +6,8 @@ from tests.integration.django.site import Site
 
 django = pytest.importorskip("django", reason="Django is not installed: pip install typedgator[django]")
 
+pytestmark = pytest.mark.timeout(180)  # real processes, each of which loads Django
+
 TASKS = """
 try:
     from django.tasks import task

@@ -7,6 +7,8 @@ import pytest
 from tests.integration.cli.project import until, until_line
 from tests.integration.django.site import Site
 
+pytestmark = pytest.mark.timeout(180)  # real processes, each of which loads Django
+
 ENQUEUE = "from shop.tasks import *\nship.task({})"
 
 
