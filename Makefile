@@ -8,7 +8,7 @@ TYPED := typedgator $(wildcard tests/typing examples/*)
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test oldest django check format types bench bench-peers soak chaos fingerprints redis-server clean
+.PHONY: help venv demo test oldest django docs check format types bench bench-peers soak chaos fingerprints redis-server clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -60,6 +60,23 @@ django: $(STAMP) ## Run Django's own tests of task backends, and ours of Django,
 	@$(VENV)/django6/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(VENV)/django6/bin/python tests/integration/django/suite
 	@$(VENV)/django6/bin/python -m pytest -q tests/integration/django $(PYTEST_ARGS)
+
+# What builds the site stays out of .venv. It is installed once; after that nothing is asked of any network.
+DOCS_STAMP := $(VENV)/docs/.stamp
+
+docs: $(STAMP) $(DOCS_STAMP) ## Build the site into build/docs; a warning or a dead link is an error
+	@mkdir -p build/docs-generated/reference
+	@$(BIN)/python .ci/docs/commands.py >build/docs-generated/reference/commands.md
+	@PATH="$(CURDIR)/$(VENV)/docs/bin:$$PATH" NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict --config-file .ci/docs/mkdocs.yml
+	@$(BIN)/python .ci/docs/prove.py build/docs docs
+	@echo "Open build/docs/index.html; to search, $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/docs"
+
+$(DOCS_STAMP): .ci/docs/pins.txt
+	@echo "Installing what builds the site into $(VENV)/docs"
+	@$(PYTHON) -m venv --clear $(VENV)/docs
+	@$(VENV)/docs/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps -r $<
+	@$(VENV)/docs/bin/python -m pip check --quiet --disable-pip-version-check
+	@touch $@
 
 fingerprints: $(STAMP) ## Compare fingerprints over Pythons and releases of pydantic
 	@$(BIN)/python .ci/fingerprints $(VENV)/fingerprints

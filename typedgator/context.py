@@ -51,15 +51,20 @@ class CurrentJob:
     ) -> None:
         self._id = job_id
         self.task: Final = task
+        """The name under which the job is stored."""
         self.queue: Final = queue
+        """The queue that it came from."""
         self.attempt: Final = attempt
         """Which run of the job this is, from 1."""
         self.token: Final = token
         """The fencing token: greater than that of every attempt before. `UPDATE … WHERE token < ?` makes a write safe
         from a stale attempt."""
         self.headers: Final = headers
+        """What was enqueued with it, and what middleware added."""
         self.enqueued_at_ms: Final = enqueued_at_ms
+        """`enqueued_at`, as ms since the epoch."""
         self.started_at_ms: int = 0
+        """`started_at`, as ms since the epoch."""
         self._note = note
         self._stop: Event | None = None
 

@@ -18,7 +18,7 @@ GatorError
 ├── TimeLimitExceeded (TimeoutError)     an attempt that ran longer than its time_limit
 ├── PayloadMismatch (ValueError)         bytes that are not what this task accepts
 └── BackendUnavailable                   the backend did not answer; the cause is chained
-    ├── NotReplicated                    it did, but no replica confirmed in time what durability="replicated" promises
+    ├── NotReplicated                    it did, but no replica confirmed in time
     └── WorkerLapsed                     a worker identity whose lease is over
 """
 

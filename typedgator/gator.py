@@ -124,18 +124,23 @@ class Gator:
             )
         _check_arguments(backend, max_items, max_payload, show_values, middleware, clock)
         self.registry: Final = Registry()
+        """Its tasks and hooks, and the names that are retired."""
         self.events: Final = Events()
-        self.middleware: Final = tuple(middleware)
+        """Listeners: `gator.events.on(JobEnded, listener)`."""
+        self.middleware: Final[tuple[Middleware, ...]] = tuple(middleware)
+        """Entered around each call, the first one outermost."""
         self.clock: Clock = clock or SystemClock()
+        """What tells the time to who enqueues; the backend has its own."""
         self.dsn: str | None = None
         """Where the jobs are kept; None when a backend was given."""
         if backend is None:
             self.dsn, backend = _connected(dsn, namespace, durability, self.clock)
         self.backend: Backend = backend
+        """The storage."""
         self._max_items = max_items
         self._max_payload = max_payload
         self._show_values = show_values
-        self.hold_ms: Final = to_ms(hold_for, "hold_for", least=1000, most=MAX_DELAY_MS)
+        self.hold_ms: Final[int] = to_ms(hold_for, "hold_for", least=1000, most=MAX_DELAY_MS)
         """How long a job that a worker cannot run is held."""
         self.defaults: Final = TaskOptions(
             queue=queue,

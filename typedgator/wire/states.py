@@ -21,9 +21,11 @@ class JobState(StrEnum):
     RETRYING = "retrying"
     """Failed or snoozed, and not due again yet."""
     SUCCESS = "success"
+    """Its task returned, and that was written."""
     FAILED = "failed"
     """Failed for good and kept: a dead letter."""
     CANCELED = "canceled"
+    """Somebody canceled it, its task did, it expired, or a job that it depends on did not succeed."""
 
 
 FINAL = frozenset({JobState.SUCCESS, JobState.FAILED, JobState.CANCELED})
