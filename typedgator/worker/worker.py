@@ -121,7 +121,7 @@ class Worker:
             self._dispatcher,
             queues=self.queues,
             lease_ms=lease_ms,
-            most=2 * max(threads, coroutines, 100),
+            most=3 * max(threads, coroutines, 100),
             burst=burst,
             max_tasks=max_tasks,
             joined=lambda identity: self._teller.joined(identity, self.queues),
