@@ -126,6 +126,20 @@ def test_nothing_is_sent_unless_all_are_valid(server: Server) -> None:
         assert gator.counts().queues == {}
 
 
+def test_what_is_more_than_plain_keeps_what_it_asks_for(server: Server) -> None:
+    """A task of unique jobs that expire: each of many calls is unique, and expires."""
+    with closing(gator_on(server)) as gator:
+        task = gator.register(name="note", unique=True, expires=60)(note)
+
+        jobs = gator.task_many(task, [(1,), (2,), (1,)])
+
+        assert [job.duplicate for job in jobs] == [False, False, True]
+        assert jobs[0].id == jobs[2].id
+        assert len(gator.queue()) == 2
+        head = open_frame(stored(gator, jobs[0]))
+        assert head.expires_ms == head.accepted_ms + 60_000
+
+
 def test_listeners_hear_of_each_job(server: Server) -> None:
     """JobEnqueued, as from one call; also when the listener came after other calls."""
     with closing(gator_on(server)) as gator:
