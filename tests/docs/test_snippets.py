@@ -105,7 +105,7 @@ def runs(page: Path) -> bool:
     return any(block.language == "python" or block.order == "run" for block in blocks(page.read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("page", filter(runs, PAGES), ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", list(filter(runs, PAGES)), ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_snippet_of_the_page_runs(page: Path, tmp_path: Path) -> None:
     missing = [name for name in NEEDS.findall(page.read_text(encoding="utf-8")) if not importlib.util.find_spec(name)]
     if missing:
