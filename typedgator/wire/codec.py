@@ -143,7 +143,7 @@ def _own_code(term: Term) -> bool:
     """Whether checking this term runs code of the user's."""
     if isinstance(term.shape, Record) and term.shape.form in ("dataclass", "namedtuple"):
         cls = term.shape.cls
-        return term.own_code or hasattr(cls, "__post_init__") or (issubclass(cls, tuple) and cls.__bases__ != (tuple,))
+        return term.own_code or bool(term.shape.code) or (issubclass(cls, tuple) and cls.__bases__ != (tuple,))
     return term.own_code
 
 

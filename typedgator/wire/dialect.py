@@ -38,7 +38,8 @@ _SCALARS: Final[dict[type, Document]] = {
 
 def document(term: Term) -> Document:
     """The term's schema, in normal form: the same dict for the same meaning."""
-    return dict(sorted({**_shape(term), **dict(term.facets)}.items()))
+    run: Document = {"x-validator": term.code} if term.code else {}
+    return dict(sorted({**_shape(term), **dict(term.facets), **run}.items()))
 
 
 def fingerprint(schema: Document) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from typedgator.wire.terms import ArrayOf, DictOf, RunByWorker, Scalar, Secret, Shape, Term
 
-__all__ = ["MarkRefused", "Marks", "bounded", "constraints", "read_marks", "runs_code"]
+__all__ = ["MarkRefused", "Marks", "bounded", "code_name", "constraints", "read_marks", "runs_code"]
 
 
 class MarkRefused(Exception):
@@ -139,7 +139,7 @@ def _own_code(mark: object) -> str:
     """The name of code of the user's that a mark runs, "" when it runs none."""
     func = getattr(mark, "func", None)
     if callable(func):
-        return _code_name(func)
+        return code_name(func)
     cls = type(mark)
     if hasattr(mark, "__get_pydantic_core_schema__") and not cls.__module__.startswith(("pydantic", "annotated_types")):
         return f"{cls.__module__}.{cls.__qualname__}"
@@ -148,12 +148,12 @@ def _own_code(mark: object) -> str:
     return ""
 
 
-def _code_name(func: Any) -> str:
+def code_name(func: Any) -> str:
     """A function's name, the same in every process: never its address."""
     if type(func) is functools.partial:
-        return f"functools.partial({_code_name(func.func)})"
+        return f"functools.partial({code_name(func.func)})"
     if not hasattr(func, "__qualname__"):
-        return _code_name(func.__class__)
+        return code_name(func.__class__)
     return f"{getattr(func, '__module__', None) or 'builtins'}.{func.__qualname__}"
 
 

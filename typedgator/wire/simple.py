@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
-from typedgator.wire.marks import MarkRefused, read_marks, runs_code
+from typedgator.wire.marks import MarkRefused, code_name, read_marks, runs_code
 from typedgator.wire.reasons import GENERIC, name_of, way_out
 from typedgator.wire.terms import (
     SCALARS,
@@ -254,7 +254,7 @@ def _hints(cls: Any, place: _Place) -> dict[str, Any]:
         ) from None
 
 
-def _record(cls: Any, form: Any, names: Iterable[str], optional: Iterable[str], place: _Place) -> Term:
+def _record(cls: Any, form: Any, names: Iterable[str], optional: Iterable[str], place: _Place, code: str = "") -> Term:
     hints, omitted = _hints(cls, place), set(optional)
     for name in names:
         if name not in hints:
@@ -262,7 +262,7 @@ def _record(cls: Any, form: Any, names: Iterable[str], optional: Iterable[str], 
     fields = tuple(
         Field(name, _walk(hints[name], place.at(f".{name}", cls)), required=name not in omitted) for name in names
     )
-    return Term(Record(form, cls, fields))
+    return Term(Record(form, cls, fields, code))
 
 
 def _typeddict(cls: Any, place: _Place) -> Term:
@@ -288,4 +288,6 @@ def _dataclass(cls: Any, place: _Place) -> Term:
         raise place.no(cls, "has a field(init=False), which cannot be rebuilt; compute it in a property")
     missing = dataclasses.MISSING
     optional = [f.name for f in fields if f.default is not missing or f.default_factory is not missing]
-    return _record(cls, "dataclass", [field.name for field in fields], optional, place)
+    checks = getattr(cls, "__post_init__", None)
+    code = "" if checks is None else code_name(checks)
+    return _record(cls, "dataclass", [field.name for field in fields], optional, place, code)

@@ -41,7 +41,9 @@ class Secret:
 
 
 class RunByWorker:
-    """A mark for code that only the worker has: the name of a validator, in a stub. Nothing runs here."""
+    """A mark for code that only the worker has: the name of a validator or `__post_init__`, in a stub. Nothing runs
+    here.
+    """
 
     def __init__(self, name: str) -> None:
         self.name: Final = name
@@ -102,11 +104,15 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A value type with named parts, or the arguments of a task (then `cls` is `dict`)."""
+    """A value type with named parts, or the arguments of a task (then `cls` is `dict`).
+
+    `code` is the name of the `__post_init__` that checks its values, "" where there is none.
+    """
 
     form: Literal["arguments", "typeddict", "dataclass", "namedtuple"]
     cls: type
     fields: tuple[Field, ...]
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,7 @@ class Term:
     """A shape and its constraints.
 
     `marks` are the constraint objects as the user wrote them, flattened, for pydantic; `facets` the same in our dialect
-    (`minimum`, `maxItems`, `x-validator`, ...). `own_code` is true when they run code of the user's.
+    (`minimum`, `maxItems`, `x-validator`, ...). `own_code` is true when the marks run code of the user's.
     """
 
     shape: Shape
@@ -132,6 +138,12 @@ class Term:
     facets: tuple[tuple[str, object], ...] = ()
     own_code: bool = False
     secret: bool = False
+
+    @property
+    def code(self) -> str:
+        """The names of the user's code that checks a value of this term, in the order in which it runs."""
+        by_class = self.shape.code if isinstance(self.shape, Record) else ""
+        return f"{by_class} {dict(self.facets).get('x-validator', '')}".strip()
 
     def parts(self) -> Sequence["Term"]:
         """The terms directly inside this one."""

@@ -68,6 +68,16 @@ class Slotted:
     more: list[Line] = dataclasses.field(default_factory=list)
 
 
+@dataclasses.dataclass(frozen=True)
+class Range:
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError("low is above high")
+
+
 def even(n: int) -> int:
     return n
 
@@ -116,6 +126,8 @@ ANNOTATIONS: dict[str, Any] = {
     "TypedDict of typing_extensions": Later,
     "dataclass": Line,
     "dataclass with slots": Slotted,
+    "dataclass with __post_init__": Range,
+    "dataclass with __post_init__, and a validator": Annotated[list[Annotated[Range, AfterValidator(even)]], Secret],
     "list of dataclasses or None": list[Line] | None,
     "dict of records": dict[str, tuple[Page, Point]],
     "NewType": UserId,

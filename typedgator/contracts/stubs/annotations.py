@@ -55,14 +55,13 @@ class Source:
         said = constraints(term)
         fields = [f"{name}={self._setting(said[name])}" for name in _FIELD if name in said]
         switches = [f"{name}=True" for name in _TEXT_SWITCHES if said.get(name)]
-        code = dict(term.facets).get("x-validator")
         marks: list[str] = []
         if fields:
             marks.append(f"{self.module('pydantic')}.Field({', '.join(fields)})")
         if switches:
             marks.append(f"{self.module('pydantic')}.StringConstraints({', '.join(switches)})")
-        if code:
-            marks.append(f"{self.module('typedgator.remote')}.RunByWorker({str(code)!r})")
+        if term.code:
+            marks.append(f"{self.module('typedgator.remote')}.RunByWorker({term.code!r})")
         if term.secret and not isinstance(term.shape, OneOf):
             marks.append(f"{self.module('typedgator.remote')}.Secret")
         return marks

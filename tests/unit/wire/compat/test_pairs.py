@@ -91,10 +91,35 @@ class DAText:
     a: str
 
 
+@dataclasses.dataclass(frozen=True)
+class DAEven:
+    a: int
+
+    def __post_init__(self) -> None:
+        if self.a % 2:
+            raise ValueError("must be even")
+
+
+@dataclasses.dataclass(frozen=True)
+class DAFour(DAEven):
+    def __post_init__(self) -> None:
+        if self.a % 4:
+            raise ValueError("must be a multiple of four")
+
+
+@dataclasses.dataclass(frozen=True)
+class DAEvenToo(DAEven):
+    """It has its base's __post_init__."""
+
+
 def even(n: int) -> int:
     if n % 2:
         raise ValueError("must be even")
     return n
+
+
+def same(value: DAEven) -> DAEven:
+    return value
 
 
 def short(text: str) -> str:
@@ -223,6 +248,13 @@ TYPES: list[tuple[Any, Any, object, object]] = [
     (DA, DAMaybeB, OK, DAMaybeB(1)),
     (AMaybeB, DAMaybeB, OK, OK),
     (DA, DAText, DA(1), DAText("x")),
+    (DA, DAEven, DA(1), OK),
+    (A, DAEven, {"a": 1}, OK),
+    (list[DA | None], list[DAEven | None], [DA(1)], OK),
+    (DAEven, DAFour, DAEven(2), Strict(DAFour(4), "another __post_init__")),
+    (DAEven, DAEvenToo, OK, OK),
+    (DAEven, Annotated[DAEven, AfterValidator(same)], Strict(DAEven(2), "another validator"),
+        Strict(DAEven(2), "another validator")),
     (A, dict[str, int], OK, {"b": 1}),
     (AMaybeB, dict[Literal["a"], int], {"a": 1, "b": 2}, Strict({"a": 1}, "a dict says nothing of its keys")),
     (AMaybeB, Annotated[dict[str, int], MaxLen(1)], {"a": 1, "b": 2}, {"c": 1}),
