@@ -98,6 +98,23 @@ def test_it_stores_what_any_other_way_would_store(server: Server) -> None:
     ]
 
 
+def test_it_leaves_one_token_for_those_who_wait(server: Server) -> None:
+    """For workers of its queue, and for those of every queue once there are any; none on top of one that lies there."""
+    with closing(gator_on(server)) as gator:
+        backend, task = redis_of(gator), gator.register(name="note", queue="notes")(note)
+
+        def tokens() -> list[object]:
+            return [backend.link.ask("LLEN", backend.caller.keys.wake(queue)) for queue in ("notes", "*", "all")]
+
+        gator.task_many(task, [(number,) for number in range(MANY)])
+        assert tokens() == [1, 0, 0]
+
+        backend.join(["*"], lease_ms=60_000)
+        for _ in range(2):
+            gator.task_many(task, [(1,)])
+            assert tokens() == [1, 1, 0]
+
+
 def test_handles_come_in_the_order_of_the_calls(server: Server) -> None:
     """Each is good: its job runs, and its result is read by the task's own schema."""
     with closing(gator_on(server)) as gator:

@@ -53,3 +53,14 @@ def test_many_calls_are_encoded_like_each(calls: list[tuple[Any, ...] | dict[str
             schema.encode_each(calls)
         assert (caught.value.problems, caught.value.index) == (refusal.problems, len(one_by_one))
         assert f"item {len(one_by_one)} of the batch" in str(caught.value)
+
+
+def test_one_that_is_too_large_is_named() -> None:
+    """Each is weighed as if it came alone; others, large and small, do not count against it."""
+    schema = ArgumentSchema.of(task, task="task")
+    fits = schema.encode((2, "x" * 16_000), {})
+
+    assert schema.encode_each([(2, "x" * 16_000)] * 3) == [fits] * 3
+    with pytest.raises(InvalidArguments, match=r"item 1 of the batch.*") as caught:
+        schema.encode_each([(2, "x" * 16_000), (2, "x" * 17_000), (2,)])
+    assert caught.value.index == 1
