@@ -13,9 +13,12 @@ from typedgator.policy.options import TaskOptions
 from typedgator.producer import Producer, TaskSpec
 from typedgator.task import Task
 from typedgator.wire.schema import ArgumentSchema, ResultSchema
-from typedgator.wire.terms import RunByWorker, Secret
+from typedgator.wire.terms import FilledInByWorker, RunByWorker, Secret
 
-__all__ = ["Remote", "RunByWorker", "Secret"]
+__all__ = ["DEFAULT", "Remote", "RunByWorker", "Secret"]
+
+DEFAULT: Never = cast("Never", FilledInByWorker())
+"""A parameter's default in a stub, where the true one is secret: what is left out is filled in by the worker."""
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -28,7 +28,7 @@ from typedgator.wire.problems import (
 )
 from typedgator.wire.signature import hints_of, shown_signature, signed
 from typedgator.wire.simple import NotSimple, simple
-from typedgator.wire.terms import ArrayOf, DictOf, Field, Record, Scalar, Term
+from typedgator.wire.terms import ArrayOf, DictOf, Field, FilledInByWorker, Record, Scalar, Term
 from typedgator.wire.unknown import unknown_keys
 
 __all__ = ["MAX_ITEMS", "ArgumentSchema", "ResultSchema"]
@@ -323,7 +323,7 @@ def _fields(signature: inspect.Signature, hints: Mapping[str, Any], max_items: i
             term = Term(DictOf(Term(Scalar(str)), term))
         codec = codec_for(term, max_items, task, name)
         plain = parameter.default is parameter.empty
-        if not plain:
+        if not plain and not isinstance(parameter.default, FilledInByWorker):
             _check_default(codec, parameter.default, task, name)
         fields.append(
             Field(name, term, plain and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD))

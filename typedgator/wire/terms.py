@@ -18,6 +18,7 @@ __all__ = [
     "DictOf",
     "EnumOf",
     "Field",
+    "FilledInByWorker",
     "LiteralOf",
     "OneOf",
     "Record",
@@ -47,6 +48,13 @@ class RunByWorker:
 
     def __init__(self, name: str) -> None:
         self.name: Final = name
+
+
+class FilledInByWorker:
+    """Stands for a default that only the worker has: a secret one, in a stub. It is no value that could be sent."""
+
+    def __repr__(self) -> str:
+        return "..."
 
 
 @dataclass(frozen=True, slots=True)

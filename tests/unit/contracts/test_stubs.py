@@ -1,17 +1,22 @@
 """Every annotation there is, through a stub: the generated module has the same fingerprints, or it would not import."""
 
+import dataclasses
 import importlib.util
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
+import pytest
+
 from tests.unit.wire import fingerprinted
-from typedgator import Gator, TaskOptions
+from typedgator import Gator, Secret, TaskOptions
 from typedgator.contracts.stubs import stubs
+from typedgator.errors import InvalidArguments, RegistrationError
 
 
 def taking(annotation: Any) -> Callable[..., object]:
@@ -108,3 +113,64 @@ def test_names_that_meet_are_kept_apart(tmp_path: Path) -> None:
     assert module.Line.name == "Line"
     assert module.Line_.__name__ == "Line_"
     assert {getattr(module, name).options.queue for name in names.values()} == {"q"}
+
+
+Hidden = Annotated[str, Secret]
+
+
+@dataclasses.dataclass(frozen=True)
+class Login:
+    user: str
+    password: Hidden | None = None
+    more: list[Hidden] = dataclasses.field(default_factory=list)
+
+
+LOGIN = Login("u", "hunter2")
+
+
+def signed_in(x: int, key: Hidden = "hunter2", /, word: Hidden = "hunter3", *, log: Login = LOGIN) -> None: ...
+
+
+def test_a_secret_default_stays_with_the_worker(tmp_path: Path) -> None:
+    """What was left out is not sent, so the stub needs only to say that it may be."""
+    gator = Gator("locmem://")
+    task = gator.register(signed_in)
+    text = stubs(gator.registry)
+    assert "hunter" not in text
+    stub = imported(text, tmp_path).signed_in
+    arguments, theirs = stub.spec.arguments, task.spec.arguments
+    for call in ((1,), (1, "mine"), (1, "mine", "own")):
+        assert arguments.encode(call, {}) == theirs.encode(call, {})
+    assert theirs.decode(arguments.encode((1,), {}), fingerprint=arguments.fingerprint) == ((1, "hunter2"), {})
+    assert stub.signature == task.signature
+    with pytest.raises(InvalidArguments, match="must be a string"):
+        arguments.encode((1, signed_in.__kwdefaults__), {})
+    with pytest.raises(InvalidArguments, match="must be a string"):
+        arguments.encode((1, stub.fn.__defaults__[0]), {})
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    password: Hidden = "hunter2"
+
+
+class KeptInTuple(NamedTuple):
+    password: Hidden = "hunter2"
+
+
+@dataclasses.dataclass(frozen=True)
+class Nested:
+    login: Login = LOGIN
+
+
+@pytest.mark.parametrize(("kind", "field"), [(Kept, "password"), (KeptInTuple, "password"), (Nested, "login")])
+def test_a_secret_default_of_a_value_type_is_refused(kind: Any, field: str) -> None:
+    """Whoever makes such a value needs its default; a stub that other teams have is no place for it."""
+    gator = Gator("locmem://")
+    gator.register(name="t")(taking(kind))
+    why = (
+        re.escape(f"{kind.__qualname__}.{field} is secret and has a default, which would stand in the stub") + ".*None"
+    )
+    with pytest.raises(RegistrationError, match=why) as caught:
+        stubs(gator.registry)
+    assert "hunter" not in str(caught.value)

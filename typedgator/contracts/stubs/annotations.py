@@ -136,7 +136,7 @@ class Source:
         cls: Any = record.cls
         rows = [
             f"    {field.name}: {self.annotation(field.term)}"
-            + ("" if field.required else f" = {self.value(cls._field_defaults[field.name])}")
+            + ("" if field.required else f" = {self._kept_default(cls, field, cls._field_defaults[field.name])}")
             for field in record.fields
         ]
         return "\n".join([f"class {name}({self.module('typing')}.NamedTuple):", *(rows or ["    pass"])])
@@ -144,16 +144,16 @@ class Source:
     def _dataclass(self, record: Record, name: str) -> str:
         found = {field.name: field for field in dataclasses.fields(record.cls)}
         rows = [
-            f"    {field.name}: {self.annotation(field.term)}{self._field_default(found[field.name], record.cls)}"
+            f"    {field.name}: {self.annotation(field.term)}{self._field_default(found[field.name], field, record.cls)}"
             for field in record.fields
         ]
         decorator = f"@{self.module('dataclasses')}.dataclass(frozen=True)"
         return "\n".join([decorator, f"class {name}:", *(rows or ["    pass"])])
 
-    def _field_default(self, field: "dataclasses.Field[Any]", cls: type) -> str:
+    def _field_default(self, field: "dataclasses.Field[Any]", kept: Field, cls: type) -> str:
         said: list[str] = []
         if field.default is not dataclasses.MISSING:
-            said = [f"default={self.value(field.default)}"]
+            said = [f"default={self._kept_default(cls, kept, field.default)}"]
         elif field.default_factory is not dataclasses.MISSING:
             first, second = field.default_factory(), field.default_factory()
             if first != second:
@@ -161,7 +161,7 @@ class Source:
                     f"{cls.__qualname__}.{field.name} has a default that is another one each time, which cannot be "
                     "written into a stub; make it required, or None, and let the task fill it in"
                 )
-            said = [f"default_factory=lambda: {self.value(first)}"]
+            said = [f"default_factory=lambda: {self._kept_default(cls, kept, first)}"]
         if field.kw_only:
             said.append("kw_only=True")
         if not said:
@@ -171,6 +171,22 @@ class Source:
         return f" = {self.module('dataclasses')}.field({', '.join(said)})"
 
     # ---- values
+
+    def default(self, term: Term, value: object) -> str:
+        """A parameter's default: of a secret one, what stands for it."""
+        if any(part.secret for part in term.all()):
+            return f"{self.module('typedgator.remote')}.DEFAULT"
+        return self.value(value)
+
+    def _kept_default(self, cls: type, field: Field, value: object) -> str:
+        """A field's default, which whoever makes the value fills in, and so must have."""
+        says_nothing = value is None or (isinstance(value, (str, bytes, *_CONTAINERS)) and not value)
+        if not says_nothing and any(part.secret for part in field.term.all()):
+            raise RegistrationError(
+                f"{cls.__qualname__}.{field.name} is secret and has a default, which would stand in the stub; "
+                "make it required, or None, and let the task fill it in"
+            )
+        return self.value(value)
 
     def value(self, value: object) -> str:
         """A default as Python makes it."""

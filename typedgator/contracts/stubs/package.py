@@ -125,9 +125,10 @@ def _signature(task: AnyTask, source: Source) -> str:
             parts.append("*")
         last = parameter.kind
         stars = "*" * (parameter.kind is parameter.VAR_POSITIONAL) + "**" * (parameter.kind is parameter.VAR_KEYWORD)
-        text = f"{stars}{parameter.name}: {source.annotation(simple(hints[parameter.name], parameter.name))}"
+        term = simple(hints[parameter.name], parameter.name)
+        text = f"{stars}{parameter.name}: {source.annotation(term)}"
         if parameter.default is not parameter.empty:
-            text += f" = {source.value(parameter.default)}"
+            text += f" = {source.default(term, parameter.default)}"
         parts.append(text)
     if last is inspect.Parameter.POSITIONAL_ONLY:
         parts.append("/")
