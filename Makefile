@@ -62,12 +62,13 @@ django: $(STAMP) ## Run Django's own tests of task backends, and ours of Django,
 	@$(VENV)/django6/bin/python -m pytest -q tests/integration/django $(PYTEST_ARGS)
 
 # What builds the site stays out of .venv. It is installed once; after that nothing is asked of any network.
+# No --quiet: mkdocs would not count the warnings that --strict makes errors of.
 DOCS_STAMP := $(VENV)/docs/.stamp
 
 docs: $(STAMP) $(DOCS_STAMP) ## Build the site into build/docs; a warning or a dead link is an error
 	@mkdir -p build/docs-generated/reference
 	@$(BIN)/python .ci/docs/commands.py >build/docs-generated/reference/commands.md
-	@PATH="$(CURDIR)/$(VENV)/docs/bin:$$PATH" NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict --config-file .ci/docs/mkdocs.yml
+	@PATH="$(CURDIR)/$(VENV)/docs/bin:$$PATH" NO_MKDOCS_2_WARNING=1 mkdocs build --strict --config-file .ci/docs/mkdocs.yml
 	@$(BIN)/python .ci/docs/prove.py build/docs docs
 	@echo "Open build/docs/index.html; to search, $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/docs"
 
