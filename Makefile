@@ -40,7 +40,7 @@ test: $(STAMP) redis-server ## Run the tests (PYTEST_ARGS="-k name" to choose)
 oldest: redis-server $(STAMP) ## Run the tests on the oldest libraries that pyproject.toml allows
 	@$(PYTHON) -m venv --clear $(VENV)/oldest
 	@$(BIN)/python .ci/oldest pyproject.toml >$(VENV)/oldest/floor.txt
-	@grep -E '^(async-timeout|editables|hatchling|huey|hypothesis|jsonschema|pytest[a-z-]*)==' .ci/pins.txt >$(VENV)/oldest/tools.txt
+	@grep -iE '^(async-timeout|editables|flask|flask-cors|hatchling|huey|hypothesis|jsonschema|moto|pytest[a-z-]*)==' .ci/pins.txt >$(VENV)/oldest/tools.txt
 	@$(VENV)/oldest/bin/python -m pip install --quiet --no-input --disable-pip-version-check \
 	  -r $(VENV)/oldest/floor.txt -r $(VENV)/oldest/tools.txt
 	@$(VENV)/oldest/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation -e .

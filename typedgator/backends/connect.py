@@ -27,6 +27,7 @@ _BUILT_IN: Final = {
     "rediss+cluster": "typedgator.backends.redis",
     "rediss+sentinel": "typedgator.backends.redis",
     "sqlite": "typedgator.backends.sqlite",
+    "sqs": "typedgator.backends.sqs",
     "unix": "typedgator.backends.redis",
 }
 """Scheme -> a module with a function `from_dsn(dsn: Dsn, clock: Clock) -> Backend`."""

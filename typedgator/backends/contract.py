@@ -49,7 +49,7 @@ from typing import Final, NewType, Protocol, runtime_checkable
 
 import msgspec
 
-from typedgator.wire.frame import Frame
+from typedgator.wire.frame import MAX_FRAME_BYTES, Frame
 from typedgator.wire.ids import JobId
 from typedgator.wire.mould import Series
 from typedgator.wire.quiet import quiet_repr
@@ -108,6 +108,16 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Other processes may open the same storage."""
     max_delay_ms: int | None = None
     """The longest delay it keeps; None: a year, the limit of the library."""
+    max_frame_bytes: int = MAX_FRAME_BYTES
+    """The largest frame that it keeps; a larger one is refused by `enqueue`."""
+    memory: bool = True
+    """Jobs are known by their ids: a repeated enqueue is DUPLICATE, and so for a while after the end. False: at least
+    once, also where nobody crashed; and a batch of frames may be accepted in part."""
+    order: bool = True
+    """Waiting jobs are handed out by priority, then by place; False: in about that order."""
+    upkeep: bool = True
+    """`maintain` and `claim` promote and reap, and count it. False: the storage does so by itself and by its own clock,
+    whether anybody looks or not; no worker is in time after the end of its lease."""
     priorities: bool = True
     unique: bool = True
     dependencies: bool = True

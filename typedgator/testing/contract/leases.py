@@ -141,6 +141,7 @@ class Leases(Given):
         assert bench.hand().claim() == []
         assert hand.succeed(claimed) is Settled.WRITTEN
 
+    @requires("upkeep")
     def test_maintain_reaps_too(self, bench: Bench) -> None:
         """`maintain` reaps lapsed workers and says how many jobs came back."""
         bench.accept(job(1), job(2))
@@ -177,6 +178,7 @@ class Leases(Given):
         with pytest.raises(WorkerLapsed):
             hand.claim()
 
+    @requires("upkeep")
     def test_a_late_beat_is_in_time_while_nobody_noticed(self, bench: Bench) -> None:
         """A beat after the end of the lease, but before anybody reaped, revives the worker."""
         bench.accept(job(1))
@@ -189,6 +191,7 @@ class Leases(Given):
 
         assert hand.succeed(claimed) is Settled.WRITTEN
 
+    @requires("upkeep")
     def test_a_late_settlement_is_in_time_while_nobody_noticed(self, bench: Bench) -> None:
         """What ended before anybody reaped the worker is written."""
         bench.accept(job(1))
@@ -201,6 +204,7 @@ class Leases(Given):
 
         assert bench.state(1) is JobState.SUCCESS
 
+    @requires("upkeep")
     def test_a_late_leave_is_in_time_while_nobody_noticed(self, bench: Bench) -> None:
         """A worker that leaves before anybody reaped it gives its attempts back; nothing crashed."""
         bench.accept(job(1))
@@ -283,7 +287,9 @@ class Leases(Given):
 
         following = hand.claim()
 
-        assert numbers(following) == ([1] if how == "released" else [2])
+        first = [1] if how == "released" and bench.backend.can.order else numbers(following)
+        assert numbers(following) == first
+        assert first in ([[1], [2]] if how == "released" else [[2]])
 
     def test_a_lost_reply_with_a_suspect_is_sent_again_alone(self, bench: Bench) -> None:
         """A suspect whose claim reply was lost comes again, and nothing beside it."""

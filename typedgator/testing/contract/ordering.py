@@ -47,6 +47,7 @@ class Ordering(Given):
         assert bench.hand("all").claim() == []
         assert numbers(bench.hand("other").claim()) == [1]
 
+    @requires("order")
     def test_due_jobs_get_in_line_by_due_time_then_by_id(self, bench: Bench) -> None:
         """Several that became due at once are promoted in the order of their due times, ties by id."""
         bench.accept(job(5, delay_ms=200), job(4, delay_ms=100), job(3, delay_ms=200), job(6, delay_ms=50))
@@ -54,6 +55,7 @@ class Ordering(Given):
 
         assert numbers(bench.hand().claim()) == [6, 4, 3, 5]
 
+    @requires("order")
     def test_a_due_job_takes_the_last_place(self, bench: Bench) -> None:
         """A job that becomes waiting stands behind those that wait already."""
         bench.accept(job(1, delay_ms=100))
@@ -76,6 +78,7 @@ class Ordering(Given):
 
         assert numbers(hand.claim()) == [1, 5, 2, 3, 4]
 
+    @requires("order")
     def test_what_came_back_goes_before_what_never_left(self, bench: Bench) -> None:
         """Released jobs stand before all that never left, in the order of coming back."""
         bench.accept(job(1), job(2), job(3), job(4))
@@ -97,6 +100,7 @@ class Ordering(Given):
 
         assert numbers(hand.claim()) == [2, 1]
 
+    @requires("order")
     def test_what_a_leaving_worker_held_comes_back_by_token(self, bench: Bench) -> None:
         """Jobs whose worker left return in the order in which they were handed out, before the others."""
         bench.accept(job(3), job(1), job(2), job(4))
@@ -107,6 +111,7 @@ class Ordering(Given):
 
         assert numbers(bench.hand().claim()) == [3, 1, 2, 4]
 
+    @requires("order")
     def test_what_lapsed_workers_held_comes_back_by_token(self, bench: Bench) -> None:
         """Jobs of several lapsed workers return in the order of their tokens, before the others."""
         bench.accept(*(job(number) for number in (4, 3, 2, 1)))

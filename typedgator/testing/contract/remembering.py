@@ -19,6 +19,7 @@ DAY_MS = 24 * HOUR_MS
 class Remembering(Given):
     """Memory."""
 
+    @requires("memory")
     @pytest.mark.parametrize("verdict", [Succeeded(), Succeeded(keep_ms=0), Canceled()], ids=str)
     def test_every_end_is_known_for_a_minute(self, bench: Bench, verdict: Verdict) -> None:
         """At least 60 s after its end a job has a record, and a repeated enqueue is DUPLICATE."""
@@ -45,6 +46,7 @@ class Remembering(Given):
         assert bench.state(mine) == end
         assert bench.add(job(mine)) == [Receipt(ReceiptStatus.DUPLICATE, mine)]
 
+    @requires("memory")
     def test_an_end_that_somebody_wants_is_known_for_ten_minutes(self, bench: Bench) -> None:
         """With RESULT_WANTED a finished job is known for at least 10 min, also without a result."""
         bench.accept(job(1, flags=FrameFlags.RESULT_WANTED))
@@ -55,6 +57,7 @@ class Remembering(Given):
 
         assert bench.state(1) is JobState.SUCCESS
 
+    @requires("memory")
     def test_the_end_is_known_for_as_long_as_the_verdict_asks(self, bench: Bench) -> None:
         """Asked to keep a result for a day, the backend does."""
         bench.accept(job(1))
@@ -65,6 +68,7 @@ class Remembering(Given):
 
         assert bench.record(1).outcome == b"a result"
 
+    @requires("memory")
     def test_nothing_is_known_for_ever(self, bench: Bench) -> None:
         """Long after its time a finished job is gone, and its id is as good as new."""
         bench.accept(job(1), job(2), job(3, flags=FrameFlags.RESULT_WANTED))
@@ -79,6 +83,7 @@ class Remembering(Given):
         assert [bench.find(number) for number in (1, 2, 3)] == [None, None, None]
         assert bench.add(job(1)) == [Receipt(ReceiptStatus.NEW, named(1))]
 
+    @requires("memory")
     def test_what_was_kept_goes_with_its_result(self, bench: Bench) -> None:
         """A forgotten job's old settlement is LOST, not WRITTEN into nothing."""
         bench.accept(job(1))
@@ -106,6 +111,7 @@ class Remembering(Given):
 
         assert bench.state(mine) is JobState.SUCCESS
 
+    @requires("memory")
     def test_dead_letters_are_kept_for_a_week(self, bench: Bench) -> None:
         """Failed jobs are kept 7 days, frame and error included."""
         bench.accept(job(1))

@@ -143,6 +143,7 @@ class Seeing(Given):
         """`find` answers None."""
         assert bench.inspect.find(named(1)) is None
 
+    @requires("upkeep")
     def test_upkeep_says_what_it_did(self, bench: Bench) -> None:
         """`maintain` counts what it promoted, reclaimed, failed and expired; once more, and there is nothing to do."""
         bench.accept(job(1), job(2), job(3, crash_budget=0))
@@ -158,6 +159,7 @@ class Seeing(Given):
         assert done == Upkeep(promoted=2, reclaimed=2, failed=1, expired=expired)
         assert bench.backend.maintain(limit=100) == Upkeep()
 
+    @requires("upkeep")
     def test_upkeep_is_bounded_and_says_when_there_is_more(self, bench: Bench) -> None:
         """No more than `limit` of each kind; `more` until all is done, and the order is as if done at once."""
         bench.accept(*(job(number, delay_ms=number) for number in range(1, 6)))
@@ -176,6 +178,7 @@ class Seeing(Given):
         if bench.backend.can.inspect:
             assert bench.waiting() == [10, 11, 12, 13, 14, 1, 2, 3, 4, 5]
 
+    @requires("upkeep")
     def test_upkeep_forgets(self, bench: Bench) -> None:
         """`maintain` counts what it forgot; afterwards nothing is left to forget."""
         bench.accept(*(job(number) for number in range(5)))

@@ -181,6 +181,7 @@ class Waiting(Given):
         assert record is not None
         assert (record.state, record.outcome) == (JobState.SUCCESS, b"a result")
 
+    @requires("memory")
     def test_many_workers_claim_each_job_once(self, live: Backend) -> None:
         """Producers and workers at once: every job is accepted once, claimed once for each attempt, and settled."""
         jobs, producers, workers = 300, 3, 4
@@ -280,6 +281,7 @@ class Waiting(Given):
                 assert record.state is JobState.CANCELED
                 assert said in (CancelAnswer.REQUESTED, CancelAnswer.DONE)
 
+    @requires("upkeep")
     def test_upkeep_by_many_at_once_is_done_once(self, bench: Bench) -> None:
         """`maintain` is safe from every worker at once: each due job is promoted by one of them."""
         bench.accept(*(job(number, delay_ms=1) for number in range(200)))
@@ -330,4 +332,4 @@ def _at_once(start: Barrier, one: Callable[[], T], other: Callable[[], U]) -> tu
 
 def _let_others_wait(backend: Backend) -> None:
     """Passes a moment, in a claim that nothing can answer, so that the other thread is deep in its own."""
-    Hand(backend, ["nobody's"], 60_000).claim(wait_ms=30)
+    Hand(backend, ["nobodys"], 60_000).claim(wait_ms=30)

@@ -1,0 +1,261 @@
+"""The line to SQS: calls of up to ten entries and 256 KiB, refused entries one by one, the driver's errors as ours."""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from typing import Final, TypeVar, cast
+
+import msgspec
+from boto3 import Session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+
+from typedgator.backends.sqs.parcel import MOST_BYTES, size_of
+from typedgator.backends.sqs.place import Place
+from typedgator.backends.sqs.shapes import BatchAnswer, Client, Message, SendEntry, Undone
+from typedgator.errors import BackendUnavailable, ConfigurationError
+
+__all__ = ["Line", "Refused"]
+
+logger: Final = logging.getLogger("typedgator.sqs")
+
+E = TypeVar("E")
+MOST_ENTRIES: Final = 10
+CONNECT_S: Final = 5
+ANSWER_S: Final = 15
+"""More than a long poll takes, and so much for the answer."""
+RETENTION_S: Final = 1_209_600
+"""14 days: the longest that SQS keeps a message."""
+MOST_RECEIPTS: Final = 1000
+"""The most that SQS allows before it moves a message away itself; crash budgets end far before."""
+_UNKNOWN_QUEUE: Final = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
+_FORBIDDEN: Final = frozenset(
+    {
+        *("AccessDenied", "AccessDeniedException", "InvalidClientTokenId", "UnrecognizedClientException"),
+        *("SignatureDoesNotMatch", "InvalidAccessKeyId", "ExpiredToken", "ExpiredTokenException"),
+    }
+)
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """An entry that SQS will never take: its place, and why."""
+
+    place: int
+    why: str
+
+
+class Line:
+    """Calls for one place, from any thread; a process that was forked has connections of its own."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._client: Client | None = None
+        self._pid = 0
+        self._urls: dict[str, str] = {}
+        self._opening = Lock()
+
+    # Where
+
+    def url_of(self, queue: str) -> str:
+        """The URL of one of our queues, made when it is not there. Raises ConfigurationError, BackendUnavailable."""
+        return self._url(self.place.name_of(queue))
+
+    @property
+    def failed_url(self) -> str:
+        """The URL of the queue of failed jobs."""
+        return self._url(self.place.failed)
+
+    def every_queue(self) -> list[str]:
+        """The names of all queues of this place, sorted."""
+        found: list[str] = []
+        token = ""
+        with _ours("ListQueues"):
+            while True:
+                more = {"NextToken": token} if token else {}
+                page = self._ask().list_queues(QueueNamePrefix=self.place.begin, MaxResults=1000, **more)
+                found += [queue for url in page.get("QueueUrls", []) if (queue := self.place.queue_of(url))]
+                token = page.get("NextToken", "")
+                if not token:
+                    return sorted(found)
+
+    def close(self) -> None:
+        """Hangs up; a later call connects again."""
+        with self._opening:
+            client, self._client = self._client, None
+            self._urls.clear()
+        if client is not None:
+            client.close()
+
+    def _url(self, name: str) -> str:
+        url = self._urls.get(name)
+        if url is None:
+            url = self._urls[name] = self._find(name) or self._make(name)
+        return url
+
+    def _find(self, name: str) -> str | None:
+        with _ours(f"GetQueueUrl of {name}"):
+            try:
+                return self._ask().get_queue_url(QueueName=name)["QueueUrl"]
+            except ClientError as error:
+                if _code(error) not in _UNKNOWN_QUEUE:
+                    raise
+        return None
+
+    def _make(self, name: str) -> str:
+        if not self.place.create:
+            raise ConfigurationError(
+                f"SQS queue {name} does not exist in {self.place.region}, and ?create=0 says that others make queues"
+            )
+        attributes = {"MessageRetentionPeriod": str(RETENTION_S)}
+        if name != self.place.failed:
+            attributes["RedrivePolicy"] = json.dumps(
+                {"deadLetterTargetArn": self._arn(self.failed_url), "maxReceiveCount": MOST_RECEIPTS}
+            )
+        with _ours(f"CreateQueue of {name}"):
+            url = self._ask().create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        logger.info("made the SQS queue %s, which keeps jobs for 14 days", name)
+        return url
+
+    def _arn(self, url: str) -> str:
+        with _ours("GetQueueAttributes"):
+            answer = self._ask().get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        return answer.get("Attributes", {})["QueueArn"]
+
+    def _ask(self) -> Client:
+        if self._client is None or self._pid != os.getpid():
+            with self._opening:
+                if self._client is None or self._pid != os.getpid():
+                    self._client, self._pid = _connected(self.place), os.getpid()
+        return self._client
+
+    # What
+
+    def send(self, url: str, entries: Sequence[SendEntry]) -> list[Refused]:
+        """Sends all of them, in their order. Raises BackendUnavailable when that went wrong for some."""
+        return self._batches(
+            "SendMessageBatch",
+            _posts(entries),
+            lambda part: self._ask().send_message_batch(
+                QueueUrl=url, Entries=[{**entry, "Id": str(place)} for place, entry in enumerate(part)]
+            ),
+        )
+
+    def delete(self, url: str, handles: Sequence[str]) -> list[Refused]:
+        """Deletes all of them. SQS may answer well for a handle that is out of date, and delete nothing."""
+        return self._batches(
+            "DeleteMessageBatch",
+            _tens(handles),
+            lambda part: self._ask().delete_message_batch(
+                QueueUrl=url,
+                Entries=[{"Id": str(place), "ReceiptHandle": handle} for place, handle in enumerate(part)],
+            ),
+        )
+
+    def hide(self, url: str, handles: Sequence[str], seconds: int) -> list[Refused]:
+        """Nobody else receives them from now on for so long."""
+        return self._batches(
+            "ChangeMessageVisibilityBatch",
+            _tens(handles),
+            lambda part: self._ask().change_message_visibility_batch(
+                QueueUrl=url,
+                Entries=[
+                    {"Id": str(place), "ReceiptHandle": handle, "VisibilityTimeout": seconds}
+                    for place, handle in enumerate(part)
+                ],
+            ),
+        )
+
+    def receive(self, url: str, most: int, *, hide_s: int, wait_s: int) -> list[Message]:
+        """Up to ten, hidden from others for `hide_s`."""
+        with _ours("ReceiveMessage"):
+            answer = self._ask().receive_message(
+                QueueUrl=url,
+                AttributeNames=["ApproximateReceiveCount", "SentTimestamp", "ApproximateFirstReceiveTimestamp"],
+                MessageAttributeNames=["All"],
+                MaxNumberOfMessages=max(1, min(most, MOST_ENTRIES)),
+                VisibilityTimeout=hide_s,
+                WaitTimeSeconds=wait_s,
+            )
+        return answer.get("Messages", [])
+
+    def _batches(
+        self, call: str, parts: Iterator[Sequence[E]], ask: Callable[[Sequence[E]], BatchAnswer]
+    ) -> list[Refused]:
+        """Each part in one call, then what was not done one by one. Those that SQS will never do are told."""
+        refused: list[Refused] = []
+        start = 0
+        for part in parts:
+            for undone in self._asked(call, ask, part):
+                place = int(undone["Id"])
+                again = [undone] if undone["SenderFault"] else self._asked(call, ask, part[place : place + 1])
+                for still in again:
+                    if not still["SenderFault"]:
+                        raise BackendUnavailable(f"SQS could not {call} one of {len(part)}: {_words(still)}")
+                    refused.append(Refused(start + place, _words(still)))
+            start += len(part)
+        return refused
+
+    def _asked(self, call: str, ask: Callable[[Sequence[E]], BatchAnswer], part: Sequence[E]) -> list[Undone]:
+        with _ours(call):
+            return ask(part).get("Failed", [])
+
+
+def _posts(entries: Sequence[SendEntry]) -> Iterator[Sequence[SendEntry]]:
+    """As many as one call can hold, by number and by bytes."""
+    part: list[SendEntry] = []
+    held = 0
+    for entry in entries:
+        size = size_of(entry)
+        if part and (len(part) == MOST_ENTRIES or held + size > MOST_BYTES):
+            yield part
+            part, held = [], 0
+        part.append(entry)
+        held += size
+    if part:
+        yield part
+
+
+def _tens(all_of_them: Sequence[E]) -> Iterator[Sequence[E]]:
+    for start in range(0, len(all_of_them), MOST_ENTRIES):
+        yield all_of_them[start : start + MOST_ENTRIES]
+
+
+def _connected(place: Place) -> Client:
+    config = Config(
+        connect_timeout=CONNECT_S,
+        read_timeout=place.poll_s + ANSWER_S,
+        max_pool_connections=50,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        tcp_keepalive=True,
+    )
+    with _ours("connecting"):
+        client = Session(region_name=place.region).client("sqs", endpoint_url=place.endpoint_url, config=config)
+    return cast(Client, client)
+
+
+@contextmanager
+def _ours(call: str) -> Generator[None]:
+    """Errors of the driver leave as ours."""
+    try:
+        yield
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise ConfigurationError(
+            f"AWS credentials were not found, or not all of them ({error}): boto3 looks into the environment "
+            "(AWS_PROFILE, AWS_ACCESS_KEY_ID, …), ~/.aws and the role of the machine"
+        ) from error
+    except ClientError as error:
+        hint = ": look at the credentials and the IAM policy" if _code(error) in _FORBIDDEN else ""
+        raise BackendUnavailable(f"SQS refused {call}: {error}{hint}") from error
+    except (BotoCoreError, OSError) as error:
+        raise BackendUnavailable(f"SQS did not answer {call}: {error}") from error
+
+
+def _code(error: ClientError) -> str:
+    return error.response.get("Error", {}).get("Code", "")
+
+
+def _words(undone: Undone) -> str:
+    return f"{undone['Code']} {undone.get('Message', '')}".strip()
