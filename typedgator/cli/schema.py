@@ -1,9 +1,10 @@
 """`typedgator schema`: the contracts of a gator's tasks, compared with the lock file and with stored jobs."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import msgspec
@@ -15,6 +16,7 @@ from typedgator.cli.showing import print_json, say
 from typedgator.contracts import export, lock, stubs
 from typedgator.contracts.live import READ_STATES, Live, look
 from typedgator.contracts.releases import Release, TaskChange, breaking, changes
+from typedgator.errors import GatorError
 from typedgator.gator import Gator
 from typedgator.policy.options import DEFAULT_QUEUE
 from typedgator.queues import inspecting
@@ -24,6 +26,8 @@ __all__ = ["schema"]
 
 NOT_WRITTEN: Final = 2
 """Exit code: compatible, but the lock file does not say so yet."""
+NOT_COMPARED: Final = 3
+"""Exit code of a comparison that could not be made, whatever the reason."""
 
 _SPEC: Final = click.argument("spec", metavar="MODULE[:GATOR]")
 _FILE: Final = click.argument(
@@ -73,7 +77,53 @@ class Written(msgspec.Struct, frozen=True):
     accepted: list[str]
 
 
-@click.group()
+class _NotCompared(Refusal):
+    exit_code = NOT_COMPARED
+
+
+class _Misspelt(click.UsageError):
+    exit_code = NOT_COMPARED
+
+
+class _Contracts(click.Group):
+    """The commands about contracts. A misspelt one may have been meant as a comparison."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds the command."""
+        with _not_compared():
+            return super().resolve_command(ctx, args)
+
+
+class _Comparison(click.Command):
+    """A command whose exit codes 1 and 2 are answers, so that none of them can be a mistake."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the command line."""
+        with _not_compared():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command."""
+        with _not_compared():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _not_compared() -> Generator[None]:
+    """Whatever is refused in here ends the command with its own exit code."""
+    try:
+        yield
+    except click.UsageError as error:
+        raise _Misspelt(error.format_message(), error.ctx) from error
+    except click.ClickException as error:
+        raise _NotCompared(error.message) from error
+    except GatorError as error:
+        raise _NotCompared(str(error)) from error
+
+
+@click.group(cls=_Contracts)
 def schema() -> None:
     """Compare tasks with the lock file and with stored jobs, and tell others their contracts."""
 
@@ -107,7 +157,7 @@ def write(spec: str, file: Path, accept: Sequence[str], imports: Sequence[str], 
         say(f"{file}: {_count(tasks, 'task')}, {'written' if changed else 'unchanged'}")
 
 
-@schema.command("check")
+@schema.command("check", cls=_Comparison)
 @_SPEC
 @_FILE
 @click.option("--live", metavar="DSN", help="Compare with the jobs that are stored there instead.")
@@ -130,7 +180,9 @@ def check(
     imports: Sequence[str],
     as_json: bool,
 ) -> None:
-    """Exit 0 when the tasks are as locked, 1 when a change breaks jobs, 2 when it is only not written yet."""
+    """Exit 0 when the tasks are as locked, 1 when a change breaks jobs, 2 when it is only not written yet, 3 when they
+    could not be compared.
+    """
     registry = _loaded(spec, imports).registry
     if live is None:
         if states:
@@ -149,7 +201,7 @@ def check(
     _end(NOT_DONE if found.stranded else 0)
 
 
-@schema.command("diff")
+@schema.command("diff", cls=_Comparison)
 @_SPEC
 @_FILE
 @_IMPORT

@@ -1,6 +1,7 @@
 """`typedgator schema`: the lock file and the deploy gate, as a pipeline runs them."""
 
 import json
+import socket
 import sqlite3
 import subprocess
 from collections.abc import Callable, Generator
@@ -156,15 +157,37 @@ def test_another_file_may_be_named(locked: Project) -> None:
     assert (locked.folder / "other.json").read_text() == lock_of(locked)
 
 
-def test_what_cannot_be_compared_is_refused_in_a_line(locked: Project) -> None:
-    assert "there is no lock file none.json" in refused(locked.command("schema", "check", "app", "none.json"), 2)
+@pytest.mark.parametrize("command", ["check", "diff"])
+def test_what_cannot_be_compared_is_refused_in_a_line(locked: Project, command: str) -> None:
+    """With an exit code of its own: a pipeline that lets 2 pass, compatible and not written, stops at these."""
+    assert "there is no lock file none.json" in refused(locked.command("schema", command, "app", "none.json"), 3)
     locked.write("typedgator.lock.json", "{")
-    assert "is not readable as JSON" in refused(locked.command("schema", "check", "app"), 2)
+    assert "is not readable as JSON" in refused(locked.command("schema", command, "app"), 3)
     assert "is not readable as JSON" in refused(locked.command("schema", "write", "app"), 2)
     locked.write("empty.py", "from typedgator import Gator\ngator = Gator()\n")
-    assert "empty has no tasks" in refused(locked.command("schema", "check", "empty"), 2)
-    assert "--state says which stored jobs" in refused(locked.command("schema", "check", "app", "--state", "held"), 2)
-    assert "leave the file out" in refused(locked.command("schema", "check", "app", "a.json", "--live", "x://"), 2)
+    assert "empty has no tasks" in refused(locked.command("schema", command, "empty"), 3)
+    assert "there is no module nowhere" in refused(locked.command("schema", command, "nowhere"), 3)
+    locked.write("wrong.py", "import sys\nsys.exit(0)\n")
+    assert "importing wrong failed at wrong.py:2" in refused(locked.command("schema", command, "wrong"), 3)
+    assert "No such option" in (done := locked.command("schema", command, "app", "--acept", "x")).stderr
+    assert done.returncode == 3
+
+
+def test_a_misspelt_comparison_is_not_a_compatible_one(locked: Project) -> None:
+    done = locked.command("schema", "chekc", "app")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "No such command 'chekc'" in done.stderr
+
+
+def test_stored_jobs_that_cannot_be_read_strand_nothing(locked: Project) -> None:
+    """Exit code 1 says that jobs would be stranded, and that is not known here."""
+    assert "--state says which stored jobs" in refused(locked.command("schema", "check", "app", "--state", "held"), 3)
+    assert "leave the file out" in refused(locked.command("schema", "check", "app", "a.json", "--live", "x://"), 3)
+    assert "x://" in refused(locked.command("schema", "check", "app", "--live", "x://"), 3)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # nobody listens there
+        dsn = f"redis://127.0.0.1:{free.getsockname()[1]}"
+        assert dsn.removeprefix("redis://") in refused(locked.command("schema", "check", "app", "--live", dsn), 3)
 
 
 # ---- the deploy gate
@@ -330,10 +353,10 @@ def test_only_some_states_may_be_asked_for(project: Project, dsn: str) -> None:
 
 def test_looking_makes_nothing(project: Project) -> None:
     project.write("after.py", CONSUMER)
-    said = refused(project.command("schema", "check", "--live", "sqlite:///none.db", "after"), 2)
+    said = refused(project.command("schema", "check", "--live", "sqlite:///none.db", "after"), 3)
     assert said == "there is no file none.db: the first job that is enqueued makes it"
     assert not (project.folder / "none.db").exists()
-    said = refused(project.command("schema", "check", "--live", "locmem://", "after"), 2)
+    said = refused(project.command("schema", "check", "--live", "locmem://", "after"), 3)
     assert "keeps its jobs inside one process" in said
 
 

@@ -122,7 +122,7 @@ Hidden = Annotated[str, Secret]
 class Login:
     user: str
     password: Hidden | None = None
-    more: list[Hidden] = dataclasses.field(default_factory=list)
+    more: list[Hidden] = dataclasses.field(default_factory=list[str])
 
 
 LOGIN = Login("u", "hunter2")

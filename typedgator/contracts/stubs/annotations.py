@@ -22,10 +22,8 @@ __all__ = ["Source"]
 _CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 _BUILTIN: Final = frozenset({bool, int, float, str, bytes})
 _TEXT_SWITCHES: Final = ("strip_whitespace", "to_lower", "to_upper")
-_FIELD: Final = (
-    ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern")
-    + ("max_digits", "decimal_places", "allow_inf_nan")
-)  # fmt: skip
+_BOUNDS: Final = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern")
+_FIELD: Final = (*_BOUNDS, "max_digits", "decimal_places", "allow_inf_nan")
 
 
 class Source:
@@ -144,7 +142,8 @@ class Source:
     def _dataclass(self, record: Record, name: str) -> str:
         found = {field.name: field for field in dataclasses.fields(record.cls)}
         rows = [
-            f"    {field.name}: {self.annotation(field.term)}{self._field_default(found[field.name], field, record.cls)}"
+            f"    {field.name}: {self.annotation(field.term)}"
+            + self._field_default(found[field.name], field, record.cls)
             for field in record.fields
         ]
         decorator = f"@{self.module('dataclasses')}.dataclass(frozen=True)"
@@ -180,8 +179,7 @@ class Source:
 
     def _kept_default(self, cls: type, field: Field, value: object) -> str:
         """A field's default, which whoever makes the value fills in, and so must have."""
-        says_nothing = value is None or (isinstance(value, (str, bytes, *_CONTAINERS)) and not value)
-        if not says_nothing and any(part.secret for part in field.term.all()):
+        if any(part.secret for part in field.term.all()) and not _says_nothing(value):
             raise RegistrationError(
                 f"{cls.__qualname__}.{field.name} is secret and has a default, which would stand in the stub; "
                 "make it required, or None, and let the task fill it in"
@@ -224,3 +222,7 @@ class Source:
         if isinstance(value, datetime) and value.tzinfo is not None:
             value = datetime.fromtimestamp(value.timestamp(), tz=timezone.utc)  # noqa: UP017 # repr is to name timezone
         return repr(value).replace("datetime.", f"{self.module('datetime')}.")
+
+
+def _says_nothing(value: Any) -> bool:
+    return value is None or (issubclass(value.__class__, (str, bytes, *_CONTAINERS)) and not value)
