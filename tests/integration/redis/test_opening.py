@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -283,3 +284,33 @@ def test_closing_what_was_never_used_does_nothing() -> None:
 
     backend.close()
     backend.close()
+
+
+AT_ONCE = """
+import asyncio, sys, threading, typedgator
+gator = typedgator.Gator(sys.argv[1])
+other = typedgator.Gator(sys.argv[1], namespace="other")
+@gator.register(name="task")
+def task(number: int) -> None: ...
+start, failed = threading.Barrier(6), []
+def use(first):
+    start.wait()
+    try:
+        first()
+    except BaseException as error:
+        failed.append(repr(error))
+firsts = [gator.backend.open, gator.counts, gator.backend.examine, other.counts,
+          lambda: asyncio.run(task.atask(1)), lambda: gator.task_many(task, [(1,)])]
+threads = [threading.Thread(target=use, args=(first,)) for first in firsts]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(failed)
+"""
+
+
+@pytest.mark.parametrize("_", range(3))
+def test_threads_may_load_the_driver_at_once(server: Server, _: int) -> None:
+    """Whatever the first verbs of a process are, and however many threads use one in the same moment: all go well."""
+    done = subprocess.run([sys.executable, "-c", AT_ONCE, server.dsn], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import cached_property
 from operator import itemgetter
-from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from typedgator.backends.checkup import Checkup
@@ -30,6 +29,7 @@ from typedgator.backends.contract import (
 from typedgator.backends.redis import accepting, reading
 from typedgator.backends.redis.caller import Answer, Caller
 from typedgator.backends.redis.canceling import canceling
+from typedgator.backends.redis.driver import loading
 from typedgator.backends.redis.place import Place
 from typedgator.backends.redis.request import Request
 from typedgator.backends.redis.series import accept_series
@@ -70,7 +70,6 @@ class RedisBackend:
         self.clock: Clock = clock or SystemClock()
         self.caller: Caller = Caller(place, namespace, self.clock)
         self._loops: AsyncRedis | None = None
-        self._making = Lock()
         self._serving: dict[WorkerId, tuple[str, ...]] = {}
         self._quiet: dict[WorkerId, tuple[float, bool]] = {}
         self._woken: set[WorkerId] = set()
@@ -86,9 +85,9 @@ class RedisBackend:
     @cached_property
     def on_loops(self) -> "AsyncRedis":
         """The verbs of callers on an event loop."""
-        from typedgator.backends.redis.aio import AsyncRedis
+        with loading:  # loops that come at once have one between them
+            from typedgator.backends.redis.aio import AsyncRedis
 
-        with self._making:  # loops that come at once have one between them
             self._loops = self._loops or AsyncRedis(self.caller)
         return self._loops
 
@@ -99,13 +98,15 @@ class RedisBackend:
 
     def open(self) -> None:
         """Connects, and checks that this server keeps what it is given."""
-        from typedgator.backends.redis.opening import check
+        with loading:
+            from typedgator.backends.redis.opening import check
 
         check(self.caller)
 
     def examine(self, *, audit: bool | None = None) -> Checkup:
         """What this server would lose, and how it fares."""
-        from typedgator.backends.redis.doctor import examine
+        with loading:
+            from typedgator.backends.redis.doctor import examine
 
         return examine(self, audit=audit)
 

@@ -14,6 +14,7 @@ import hiredis
 import msgspec
 
 from typedgator.backends.contract import EVERY_QUEUE, WorkerId
+from typedgator.backends.redis.driver import loading
 from typedgator.backends.redis.keys import Keys
 from typedgator.backends.redis.place import Place
 from typedgator.backends.redis.request import Request, Word
@@ -77,7 +78,6 @@ class Caller:
         self._told_ms = -1
         self._clock_lock = Lock()
         self._made: Link | None = None
-        self._making = Lock()
         self.confirm: tuple[Request, bytes] | None = None
         """Under `durability=replicated`: what is sent behind each write that ends in a promise to the caller."""
         if place.replicated:
@@ -87,9 +87,9 @@ class Caller:
     @cached_property
     def link(self) -> "Link":
         """The way to the server. redis-py is loaded for it, which takes a while: not before somebody asks."""
-        from typedgator.backends.redis.link import Link
+        with loading:  # threads that come at once have one link between them
+            from typedgator.backends.redis.link import Link
 
-        with self._making:  # threads that come at once have one between them
             self._made = self._made or Link(self.place, self.keys.named("meta"))
         return self._made
 
