@@ -42,22 +42,37 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     job_id: str | UnsetType = UNSET
+    """The caller's own id, 1 to 128 of `A-Za-z0-9_.:-`."""
     queue: str | UnsetType = UNSET
+    """By default `all`."""
     retries: int | RetryPolicy | UnsetType = UNSET
+    """How often a failed attempt is tried again, at most 1,000 times, or a policy."""
     backoff: float | timedelta | UnsetType = UNSET
+    """Seconds or timedelta before the first retry."""
     is_async: bool | UnsetType = UNSET
+    """False: run where it is called."""
     on_start: str | UnsetType | None = UNSET
+    """The name of a registered hook, as for the two below."""
     on_success: str | UnsetType | None = UNSET
     on_error: str | UnsetType | None = UNSET
     depends_on: tuple[str, ...] | UnsetType = UNSET
+    """Ids of the jobs that must succeed first."""
     delay_by: float | timedelta | UnsetType | None = UNSET
+    """Seconds or timedelta. None, here and below: none, whatever was said farther from the call."""
     delay_until: datetime | UnsetType | None = UNSET
+    """With its time zone."""
     expires: float | timedelta | UnsetType | None = UNSET
+    """Seconds or timedelta in which it must be started."""
     time_limit: float | timedelta | UnsetType | None = UNSET
+    """Seconds or timedelta that one attempt may take; of an `async def` alone."""
     unique: bool | str | UnsetType = UNSET
+    """True: by the arguments; or a key."""
     priority: int | UnsetType = UNSET
+    """0 to 255, higher first."""
     keep_result: bool | timedelta | UnsetType | None = UNSET
+    """Whether, or how long."""
     headers: Mapping[str, str] | UnsetType = UNSET
+    """At most 4 KiB in all."""
 
     def __post_init__(self) -> None:
         resolve(self)
