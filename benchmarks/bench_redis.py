@@ -9,6 +9,7 @@ what is printed are medians:
     loop        one job at a time, one coroutine
     loops       one job at a time, 100 coroutines
     bulk        250 jobs in one atomic write
+    many        10,000 calls of a task, checked and encoded, in one `task_many`
     drain       every job claimed and settled by `exchange` in batches of 100, nothing kept
     results     the same, each with a result of 30 bytes that is kept for ten minutes
     sync        a whole worker, default settings, until nothing is left: no-op functions in threads
@@ -43,7 +44,10 @@ from typedgator.wire.frame import Frame
 from typedgator.wire.ids import new_id
 from typedgator.wire.verdict import Settlement, Succeeded
 
-CASES = ("one", "loop", "loops", "bulk", "drain", "results", "sync", "async", "latency", "late", "idle", "sleep")
+CASES = (
+    *("one", "loop", "loops", "bulk", "many", "drain", "results", "sync", "async"),
+    *("latency", "late", "idle", "sleep"),
+)
 FROM_CLIENTS = ("evalsha", "eval", "blpop", "client|unblock", "info")
 """Scripts send none of these."""
 IDLE_S = 10
@@ -51,6 +55,10 @@ BATCH = 100
 
 
 def nothing(number: int) -> None:
+    """A task."""
+
+
+def note(number: int, text: str) -> None:
     """A task."""
 
 
@@ -131,6 +139,21 @@ def work(server: Server, case: str, jobs: int) -> dict[str, float]:
     with Gauge(backend, jobs) as result:
         report = Worker(gator, burst=True).run()
     assert report.succeeded == jobs, report
+    gator.close()
+    return result
+
+
+def many(server: Server, jobs: int) -> dict[str, float]:
+    """Calls, from values to handles."""
+    gator = Gator(server.dsn)
+    task, backend = gator.register(note), gator.backend
+    assert isinstance(backend, RedisBackend)
+    calls = [[(number, "sixty characters of text, as long as many an argument may be.") for number in range(10_000)]]
+    gator.task_many(task, calls[0][:300])
+    calls *= max(1, jobs // 10_000)
+    with Gauge(backend, 10_000 * len(calls)) as result:
+        for each in calls:
+            gator.task_many(task, each)
     gator.close()
     return result
 
@@ -240,6 +263,8 @@ def measure(case: str, jobs: int) -> dict[str, float]:
     with Server() as server:
         if case in ("sync", "async"):
             return work(server, case, jobs)
+        if case == "many":
+            return many(server, jobs)
         if case == "late":
             return late(server, 100)
         if case in ("idle", "sleep"):
