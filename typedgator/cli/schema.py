@@ -15,7 +15,7 @@ from typedgator.cli.place import Asked, where_kept
 from typedgator.cli.showing import print_json, say
 from typedgator.contracts import export, lock, stubs
 from typedgator.contracts.live import READ_STATES, Live, look
-from typedgator.contracts.releases import Release, TaskChange, breaking, changes
+from typedgator.contracts.releases import Release, TaskChange, breaking, changes, written
 from typedgator.errors import GatorError
 from typedgator.gator import Gator
 from typedgator.policy.options import DEFAULT_QUEUE
@@ -137,7 +137,8 @@ def schema() -> None:
 def write(spec: str, file: Path, accept: Sequence[str], imports: Sequence[str], as_json: bool) -> None:
     """Write the lock file; a change that breaks jobs in flight is refused."""
     release = Release.of(_loaded(spec, imports).registry)
-    found = changes(lock.read(file), release) if file.exists() else []
+    before = lock.read(file) if file.exists() else None
+    found = [] if before is None else changes(before, release)
     broken = breaking(found)
     for name in accept:
         if name not in broken:
@@ -149,7 +150,7 @@ def write(spec: str, file: Path, accept: Sequence[str], imports: Sequence[str], 
         _tell([each for each in found if each.task in refused], err=True)
         names = " ".join(f"--accept {name}" for name in refused)
         raise Refusal(f"{file} was not written: {len(refused)} breaking, and not accepted; to write it: {names}")
-    changed = lock.write(release.lock, file)
+    changed = lock.write(written(before or lock.Lock(), release), file)
     tasks = len(release.lock.tasks)
     if as_json:
         print_json(Written(str(file), tasks, changed, list(accept)))
@@ -211,7 +212,8 @@ def diff(spec: str, file: Path, imports: Sequence[str], as_json: bool) -> None:
     release = Release.of(_loaded(spec, imports).registry)
     code = _compared(file, release, as_json=as_json)
     if not as_json:
-        before, after = (lock.text(each).splitlines() for each in (lock.read(file), release.lock))
+        locked = lock.read(file)
+        before, after = (lock.text(each).splitlines() for each in (locked, written(locked, release)))
         for line in difflib.unified_diff(before, after, str(file), f"{file} (to be written)", lineterm=""):
             say(line)
     _end(code)

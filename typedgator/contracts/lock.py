@@ -41,10 +41,16 @@ class Locked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Lock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All tasks by name."""
+    """All tasks by name. `retired` are names that tasks had before, and their jobs may still bear."""
 
     version: int = LOCK_VERSION
     tasks: dict[str, Locked] = {}
+    retired: list[str] = []
+
+    @property
+    def names(self) -> set[str]:
+        """The names that its tasks have, aliases included."""
+        return {name for task, locked in self.tasks.items() for name in (task, *locked.aliases)}
 
 
 class _Versioned(msgspec.Struct):

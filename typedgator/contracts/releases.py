@@ -10,7 +10,7 @@ from typedgator.registry import AnyTask, Registry
 from typedgator.wire.compat import Advice, Change, advised, compare
 from typedgator.wire.dialect import fingerprint
 
-__all__ = ["Release", "TaskChange", "breaking", "changes"]
+__all__ = ["Release", "TaskChange", "breaking", "changes", "written"]
 
 Kind: TypeAlias = Literal["added", "removed", "retired", "renamed", "changed"]
 
@@ -73,7 +73,33 @@ def changes(old: Lock, new: Release) -> list[TaskChange]:
             found.append(_gone(name, task, new))
     renamed = {each.task for each in found if each.kind == "renamed"}
     found += [_added(name) for name in now if name not in old.tasks and name not in renamed]
-    return sorted(found, key=lambda each: each.task)
+    known = {*old.tasks, *old.retired}
+    found += [_over(name, new) for name in new.retired if name not in known]
+    return sorted((_reviving(each, old, new) for each in found), key=lambda each: each.task)
+
+
+def written(old: Lock, new: Release) -> Lock:
+    """The lock file of this release. It remembers the names that are over: who gives one away again is to know."""
+    names = new.lock.names
+    over = {*old.retired, *new.retired, *old.names} - names
+    return msgspec.structs.replace(new.lock, retired=sorted(over))
+
+
+def _reviving(change: TaskChange, old: Lock, new: Release) -> TaskChange:
+    """The same change; a name that was over and is this task's now would bring it the jobs of another one."""
+    task = new.lock.tasks.get(change.task)
+    again = [name for name in (change.task, *task.aliases) if name in old.retired] if task is not None else []
+    revived = [
+        Change(
+            "task",
+            "",
+            f"{name} was the name of an earlier task",
+            in_flight=f"jobs enqueued for the earlier task {name}, delayed ones and dead letters too, would run this "
+            "one's code",
+        )
+        for name in again
+    ]
+    return msgspec.structs.replace(change, changes=[*change.changes, *revived]) if revived else change
 
 
 def _added(name: str) -> TaskChange:
@@ -118,10 +144,14 @@ def _renamed(name: str, now: str, old: Locked, new: Release) -> TaskChange:
     return TaskChange(now, "renamed", name, [first, *_compared(now, old, new), *dropped])
 
 
+def _over(name: str, new: Release) -> TaskChange:
+    ends = "fail" if new.retired[name] == "fail" else "are canceled"
+    return TaskChange(name, "retired", "", [Change("task", "", f"retired: jobs in flight {ends}, as it says")])
+
+
 def _gone(name: str, old: Locked, new: Release) -> TaskChange:
     if name in new.retired:
-        ends = "fail" if new.retired[name] == "fail" else "are canceled"
-        return TaskChange(name, "retired", "", [Change("task", "", f"retired: jobs in flight {ends}, as it says")])
+        return _over(name, new)
     alike = [
         other
         for other, task in new.lock.tasks.items()

@@ -98,6 +98,20 @@ def test_a_breaking_change_is_written_only_when_it_is_accepted_by_name(locked: P
     assert locked.command("schema", "check", "app").returncode == 0
 
 
+def test_a_name_that_was_retired_is_given_away_only_when_it_is_accepted(locked: Project) -> None:
+    [without, _] = V1.split('@gator.register(name="mail.purge")')
+    locked.write("app.py", without + 'gator.retired("mail.purge")\n')
+    assert locked.command("schema", "write", "app").returncode == 0
+    locked.write("app.py", V1.replace("def purge()", "def purge(all: bool = False)"))
+    done = locked.command("schema", "diff", "app")
+    assert done.returncode == 1
+    assert "BREAKING  mail.purge: two steps" in done.stdout
+    assert '-    "mail.purge"' in done.stdout
+    assert "to write it: --accept mail.purge" in locked.command("schema", "write", "app").stderr
+    assert locked.command("schema", "write", "app", "--accept", "mail.purge").returncode == 0
+    assert locked.command("schema", "check", "app").returncode == 0
+
+
 def test_two_breaking_changes_take_two_names(locked: Project) -> None:
     locked.write("app.py", RENAMED.replace('name="mail.purge"', 'name="mail.clean"'))
     one = locked.command("schema", "write", "app", "--accept", "mail.send")

@@ -14,7 +14,7 @@ import pytest
 
 from typedgator import Gator
 from typedgator.contracts import lock
-from typedgator.contracts.releases import Release, TaskChange, breaking, changes
+from typedgator.contracts.releases import Release, TaskChange, breaking, changes, written
 from typedgator.errors import ConfigurationError
 from typedgator.wire.compat import Advice
 from typedgator.wire.terms import Secret
@@ -220,3 +220,61 @@ def test_nothing_that_changes_the_file_goes_without_a_word() -> None:
     [change] = changes(release_of(now).lock, release_of(later))
     assert not change.breaks
     assert change == TaskChange("app.now", "changed", "", change.changes)
+
+
+# ---- names that are over
+
+
+def test_a_name_that_is_over_is_not_forgotten() -> None:
+    """Delayed jobs and dead letters of the old task may still be there, and would run the new one's code."""
+    first = release_of(send, stop)
+    retiring = gator_of(send)
+    retiring.retired("app.stop")
+    second = Release.of(retiring.registry)
+    locked = written(first.lock, second)
+    assert locked.retired == ["app.stop"]
+    assert changes(locked, second) == []
+    # The line may go some day; what it said stays.
+    third = release_of(send)
+    assert changes(locked, third) == []
+    assert written(locked, third) == locked
+
+    [again] = changes(written(locked, third), first)
+    assert (again.task, again.kind, again.breaks) == ("app.stop", "added", True)
+    assert again.changes[-1].in_flight == (
+        "jobs enqueued for the earlier task app.stop, delayed ones and dead letters too, would run this one's code"
+    )
+    accepted = written(locked, first)
+    assert accepted.retired == []
+    assert changes(accepted, first) == []
+
+
+def test_a_removal_that_was_accepted_is_remembered_too() -> None:
+    assert written(release_of(send, stop).lock, release_of(send)).retired == ["app.stop"]
+    assert written(release_of(stop, aliases=["app.halt"]).lock, release_of(stop)).retired == ["app.halt"]
+
+
+def test_a_name_that_is_over_may_not_come_back_as_an_alias() -> None:
+    locked = written(release_of(stop, aliases=["app.halt", "app.end"]).lock, release_of(stop))
+    for release in (release_of(stop, aliases=["app.halt"]), release_of(send, aliases=["app.halt", "app.stop"])):
+        [change] = changes(locked, release)
+        assert change.breaks
+        assert "the earlier task app.halt" in change.changes[-1].in_flight
+
+
+def test_a_name_that_changed_hands_by_an_alias_is_not_over() -> None:
+    moved = Gator("locmem://")
+    moved.register(name="other.stop", aliases=["app.stop"])(stop)
+    release = Release.of(moved.registry)
+    assert written(release_of(stop).lock, release).retired == []
+
+
+def test_a_name_that_is_retired_before_it_was_ever_locked_is_written_down() -> None:
+    gator = gator_of(stop)
+    gator.retired("app.gone")
+    release = Release.of(gator.registry)
+    [change] = changes(release_of(stop).lock, release)
+    assert (change.task, change.kind, change.breaks) == ("app.gone", "retired", False)
+    locked = written(release_of(stop).lock, release)
+    assert locked.retired == ["app.gone"]
+    assert changes(locked, release) == []
