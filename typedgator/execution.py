@@ -33,6 +33,7 @@ from typedgator.upgrades import Call, Upgrade
 from typedgator.wire.envelope import Envelope, JobPolicy, decode_envelope
 from typedgator.wire.frame import FrameHead, open_frame
 from typedgator.wire.outcome import MAX_TRACEBACK_BYTES, ErrorRecord, Outcome, encode_outcome
+from typedgator.wire.schema import RefusedByCode
 from typedgator.wire.verdict import (
     HELD_MS,
     KEPT_ID_MS,
@@ -210,7 +211,8 @@ def _opened(
     try:
         args, kwargs = schema.decode(bytes(present.args), fingerprint=present.schema)
     except PayloadMismatch as error:
-        if envelope.schema == schema.fingerprint:
+        # Under its own schema a rule cannot be broken by a producer; code of one name may say more than it did there.
+        if envelope.schema == schema.fingerprint and not isinstance(error, RefusedByCode):
             raise
         return _Misfit(str(error))
     return Attempt(claimed, present, task, args, kwargs, job)

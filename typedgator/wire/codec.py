@@ -4,19 +4,25 @@ Validators are built at first use, because building them imports pydantic.
 """
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from pathlib import Path
+from traceback import walk_tb
+from typing import Any, Final, NoReturn, get_args
 
 import msgspec
 
 from typedgator.errors import UnsupportedSignature
 from typedgator.wire.marks import bounded
 from typedgator.wire.pack import canonical, pack, wire_type
-from typedgator.wire.problems import shown_value
+from typedgator.wire.problems import breaks_rules, shown_value
 from typedgator.wire.strict import validator
 from typedgator.wire.terms import ArrayOf, DictOf, Field, Record, Term
 
-__all__ = ["Codec", "Unproved", "codec_for", "no_ext"]
+__all__ = ["Codec", "Unproved", "by_own_code", "codec_for", "no_ext"]
+
+_PACKAGE: Final = str(Path(__file__).parents[1]) + os.sep
+_OUR_ERRORS: Final = frozenset({"exactly", "literal"})
 
 
 class Unproved(ValueError):
@@ -133,6 +139,25 @@ class Codec:
         except Exception:  # the encoder and the user's __post_init__ may raise anything
             return False
         return bool(back == default) and (type(back) is type(default) or type(back) is float)
+
+
+def by_own_code(error: Exception, term: Term) -> bool:
+    """Whether a payload broke no rule, and it was the user's own code that refused it while it was read."""
+    if not any(_own_code(part) for part in term.all()):
+        return False
+    if breaks_rules(error):
+        from pydantic_core import core_schema
+
+        of_pydantic = {*get_args(core_schema.ErrorType), *_OUR_ERRORS} - {"value_error", "assertion_error"}
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+        return all(detail["type"] not in of_pydantic for detail in details)
+    # msgspec wraps what a __post_init__ raises, but only ValueError and TypeError.
+    raised = error.__cause__ if isinstance(error, msgspec.MsgspecError) else error
+    if raised is None:
+        return False
+    frames = list(walk_tb(raised.__traceback__))
+    # A decoder is no Python code: what it raises has no frame after ours.
+    return bool(frames) and not frames[-1][0].f_code.co_filename.startswith((_PACKAGE, "<typedgator"))
 
 
 def no_ext(code: int, data: memoryview) -> NoReturn:

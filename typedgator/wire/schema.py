@@ -13,7 +13,7 @@ import msgspec
 
 from typedgator.errors import InvalidArguments, PayloadMismatch, RegistrationError, UnsupportedSignature
 from typedgator.wire.binder import Binder, Call
-from typedgator.wire.codec import Codec, Unproved, codec_for, no_ext
+from typedgator.wire.codec import Codec, Unproved, by_own_code, codec_for, no_ext
 from typedgator.wire.dialect import Document, document, fingerprint
 from typedgator.wire.guard import CAREFREE_BYTES, DEFAULT_PAYLOAD_BYTES, LARGEST_PAYLOAD_BYTES, too_much
 from typedgator.wire.origin import calling_place, place_of
@@ -31,10 +31,14 @@ from typedgator.wire.simple import NotSimple, simple
 from typedgator.wire.terms import ArrayOf, DictOf, Field, FilledInByWorker, Record, Scalar, Term
 from typedgator.wire.unknown import unknown_keys
 
-__all__ = ["MAX_ITEMS", "ArgumentSchema", "ResultSchema"]
+__all__ = ["MAX_ITEMS", "ArgumentSchema", "RefusedByCode", "ResultSchema"]
 
 MAX_ITEMS = 100
 """A collection holds at most this many elements at enqueue, unless it is annotated with MaxLen."""
+
+
+class RefusedByCode(PayloadMismatch):
+    """Bytes that keep every rule of the schema, refused by a validator or `__post_init__` of the task's own."""
 
 
 def _term(annotation: object, parameter: str, task: str) -> Term:
@@ -184,7 +188,7 @@ class ArgumentSchema:
         """The call that these bytes stand for: positional arguments and keywords. `fingerprint` is the writer's.
 
         Bytes written under another schema are searched for keys this one does not know. Raises PayloadMismatch, and
-        nothing else, whatever the bytes are.
+        nothing else, whatever the bytes are; where only the user's own code refuses them, RefusedByCode.
         """
         known = fingerprint == self.fingerprint
         reason = too_much(payload, typed=known)
@@ -196,7 +200,8 @@ class ArgumentSchema:
             return self._split(self._codec.recheck(self._unpack(payload)))
         except Exception as error:
             # A user's validator runs in there; and a decoder may raise more than its documents say
-            raise PayloadMismatch(f"{self.task}: the payload does not fit: {self._why(error)}") from None
+            kind = RefusedByCode if by_own_code(error, self._codec.term) else PayloadMismatch
+            raise kind(f"{self.task}: the payload does not fit: {self._why(error)}") from None
 
     @staticmethod
     def call(fn: Callable[..., object], decoded: Call, /) -> object:

@@ -3,10 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Event
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import pytest
+from annotated_types import Le
+from pydantic import AfterValidator
 
 from tests.integration.worker.conftest import Start
 from tests.integration.worker.crew import PATIENCE, Heard, until
@@ -15,6 +19,7 @@ from typedgator.backends.contract import Beat, HeldKind
 from typedgator.events import JobEnded, JobHeld, JobsHeld, JobStarted
 from typedgator.queues import operating
 from typedgator.testing.contract import job as made_up
+from typedgator.wire.envelope import Envelope, encode_envelope
 from typedgator.wire.ids import parse_id, shown_id
 
 Burst = Callable[..., Worker]
@@ -298,3 +303,72 @@ def test_what_nobody_can_read_fails_with_its_reason_and_the_worker_goes_on(
     assert caught.value.error_type == "typedgator.errors.PayloadMismatch"
     assert good.result(timeout=0) == 5
     assert (report.succeeded, report.failed) == (1, 1)
+
+
+def by_validator(refuses: type[Exception] | None) -> Callable[[Gator], None]:
+    """Releases whose validator has one name and refuses odd numbers, or nothing: their fingerprints are equal."""
+
+    def even(n: int) -> int:
+        if refuses is not None and n % 2:
+            raise refuses(n)
+        return n
+
+    def task(number: Annotated[int, Le(9), AfterValidator(even)]) -> int:
+        return number
+
+    return lambda gator: gator.register(name="t")(task) and None
+
+
+def by_post_init(refuses: type[Exception] | None) -> Callable[[Gator], None]:
+    """The same in a value type."""
+
+    @dataclass(frozen=True)
+    class Even:
+        n: Annotated[int, Le(9)]
+
+        def __post_init__(self) -> None:
+            if refuses is not None and self.n % 2:
+                raise refuses(self.n)
+
+    def task(number: Even) -> int:
+        return number.n
+
+    task.__annotations__["number"] = Even
+    lax: Any = Even
+    return lambda gator: (gator.register(name="t")(task), setattr(gator, "even", lax))[0] and None
+
+
+@pytest.mark.parametrize("refuses", [ValueError, AssertionError, KeyError])
+@pytest.mark.parametrize("releases", [by_validator, by_post_init])
+def test_a_job_that_only_this_releases_own_code_refuses_is_held(
+    gator: Gator, burst: Burst, releases: Callable[[Any], Callable[[Gator], None]], refuses: type[Exception]
+) -> None:
+    """The producer's code of that name took it, so a worker of that release can run it."""
+    before, after = release(gator, releases(None)), release(gator, releases(refuses))
+    [old], [new] = before.registry, after.registry
+    assert old.fingerprint == new.fingerprint
+    even: Callable[[int], object] = getattr(before, "even", int)
+    job = enqueue(before, even(5))
+    assert burst(after).report.held == 1
+    record = job.record()
+    assert (record.state, record.attempt) == (JobState.HELD, 0)
+    assert "t: the payload does not fit: " in record.reason
+    burst(before)
+    assert job.result(timeout=0) == 5
+
+
+@pytest.mark.parametrize("releases", [by_validator, by_post_init])
+@pytest.mark.parametrize("number", [12, "x", None])
+def test_bytes_that_break_a_rule_that_both_releases_have_fail(
+    gator: Gator, burst: Burst, releases: Callable[[Any], Callable[[Gator], None]], number: object
+) -> None:
+    """No producer of this schema can have sent them, so no worker could ever run them."""
+    strict = release(gator, releases(ValueError))
+    [task] = strict.registry
+    stored = {"number": number if releases is by_validator else {"n": number}}
+    envelope = Envelope(
+        id=made_up(1).job_id, task="t", schema=task.fingerprint, args=msgspec.Raw(msgspec.msgpack.encode(stored))
+    )
+    strict.backend.enqueue([made_up(1, envelope=encode_envelope(envelope))])
+    assert burst(strict).report.held == 0
+    assert strict.job(shown_id(made_up(1).job_id)).state() is JobState.FAILED
