@@ -35,6 +35,8 @@ class Served:
         self._faults: list[dict[str, Any]] = []
         self._guard = Lock()
         moto.sqs.models.unix_time_millis = self.now_ms
+        # moto allows 1 MiB to a call, which not every region and not every emulator does.
+        moto.sqs.models.MAXIMUM_MESSAGE_LENGTH = 262_144
         # moto shows a message after the moment that was said, not at it.
         moto.sqs.models.Message.visible = property(lambda message: self.now_ms() >= (message.visible_at or 0))
 
