@@ -25,8 +25,9 @@ LOCK_VERSION: Final = 1
 
 
 class Locked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One task. `signature` is for readers; the rest says it exactly."""
+    """One task. `signature` is for readers; the rest says it exactly, and `checksum` stands for all of that."""
 
+    checksum: str
     fingerprint: str
     signature: str
     aliases: list[str] = []
@@ -63,7 +64,8 @@ def lock_of(registry: Registry) -> Lock:
 
 
 def _locked(contract: Contract, aliases: list[str]) -> Locked:
-    return Locked(
+    unsigned = Locked(
+        checksum="",
         fingerprint=fingerprint(contract.arguments),
         signature=signature(contract),
         aliases=aliases,
@@ -71,6 +73,13 @@ def _locked(contract: Contract, aliases: list[str]) -> Locked:
         arguments=contract.arguments,
         result=contract.result,
     )
+    return msgspec.structs.replace(unsigned, checksum=_checksum(unsigned))
+
+
+def _checksum(task: Locked) -> str:
+    """Of all that is compared; the signature's words may be others in another release of typedgator."""
+    plain: dict[str, object] = msgspec.to_builtins(task)
+    return fingerprint({name: value for name, value in plain.items() if name not in ("checksum", "signature")})
 
 
 def text(lock: Lock) -> str:
@@ -139,6 +148,8 @@ def _check(name: str, task: Locked) -> None:
         node(schema)
     if fingerprint(task.arguments) != task.fingerprint:
         raise PayloadMismatch(f"the fingerprint of {name} is not that of its arguments")
+    if _checksum(task) != task.checksum:
+        raise PayloadMismatch(f"{name} was edited, or merged from two sides: its checksum is another one")
 
 
 def _damaged(path: Path, why: str) -> ConfigurationError:

@@ -114,6 +114,10 @@ def broken(edit: Callable[[dict[str, Any]], object]) -> str:
             broken(lambda plain: plain["tasks"]["app.stop"]["arguments"].update(required=[])),
             "the fingerprint of app.stop is not that of its arguments",
         ),
+        *(
+            (broken(lambda plain, edit=edit: plain["tasks"]["app.send"].update(edit)), "app.send was edited")  # type: ignore[misc]
+            for edit in ({"result": {"type": "null"}}, {"parameters": []}, {"aliases": ["app.other"]}, {"checksum": ""})
+        ),
         (
             broken(lambda plain: plain["tasks"]["app.stop"]["result"].update({"x-new": 1})),
             "a stored schema cannot be read: Object contains unknown field `x-new`",
