@@ -56,7 +56,9 @@ class _Comparison:
         if refused:
             yield self._refused_values(refused, sent, taken, path)
         for each in whole:
-            yield from self._one(each, taken, path)
+            for found in self._one(each, taken, path):
+                # What changed is told of the whole union, and not of one of its members.
+                yield found._replace(sent=sent, taken=taken) if found.path == path else found
 
     def _differ(self, why: str, sent: Node, taken: Node, path: str) -> Refusal:
         return Refusal(path, "value", why, sent, taken)

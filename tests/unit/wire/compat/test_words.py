@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 
 import pytest
 from annotated_types import Ge, Gt, Le, MaxLen
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from tests.unit.wire.compat.wire import contract_of, returning, task_of
 from typedgator.errors import PayloadMismatch
@@ -120,6 +120,22 @@ def test_a_result_says_who_reads_it() -> None:
     [(path, what, in_flight, rolling)] = told(returning(int), returning(int | None))
     assert (path, what, rolling) == ("", "int → int | None", "")
     assert in_flight == "old producers take int, and new workers may send None"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        (int, str | int, "int → int | str"),
+        (str | int, int, "int | str → int"),
+        (int | None, str | None, "int | None → str | None"),
+        (int, Annotated[int, Ge(0)] | str, "int → int (≥ 0) | str"),
+        (int | None, Annotated[int, AfterValidator(abs)] | None, "int | None → int (validator builtins.abs) | None"),
+    ],
+)
+def test_a_change_of_a_union_is_told_of_the_whole(old: Any, new: Any, what: str) -> None:
+    """Whichever member it was that did not fit."""
+    [change] = told(task_of(old), task_of(new))
+    assert change[:2] == ("x", what)
 
 
 def test_several_reasons_at_one_place_are_one_change() -> None:
