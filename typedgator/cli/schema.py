@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from typedgator.backends.connect import Dsn
 from typedgator.cli.endings import NOT_DONE, Misuse, Refusal
 from typedgator.cli.loading import import_named, load_gator
 from typedgator.cli.place import Asked, where_kept
@@ -198,7 +199,10 @@ def check(
     if as_json:
         print_json(found)
     else:
-        _tell_live(found, where_kept(stored))
+        where = where_kept(stored)
+        if not found.read and stored.dsn:  # a release has many jobs behind it: the place may be a wrong one
+            where += f", namespace {Dsn(stored.dsn).namespace}"
+        _tell_live(found, where)
     _end(NOT_DONE if found.stranded else 0)
 
 
@@ -221,17 +225,19 @@ def diff(spec: str, file: Path, imports: Sequence[str], as_json: bool) -> None:
 
 @schema.command("export")
 @_SPEC
-@click.option("--json-schema", "form", flag_value="json-schema", help="JSON Schema, 2020-12.")
-@click.option("--asyncapi", "form", flag_value="asyncapi", help="AsyncAPI 3.0.")
+@click.option("--json-schema", is_flag=True, help="JSON Schema, 2020-12.")
+@click.option("--asyncapi", is_flag=True, help="AsyncAPI 3.0.")
 @click.option("--title", default="", help="What the service is called, in AsyncAPI. Default: MODULE.")
 @click.option("--service-version", default="0.0.0", show_default=True, help="Which release it is, in AsyncAPI.")
 @_IMPORT
-def export_contracts(spec: str, form: str | None, title: str, service_version: str, imports: Sequence[str]) -> None:
+def export_contracts(
+    spec: str, json_schema: bool, asyncapi: bool, title: str, service_version: str, imports: Sequence[str]
+) -> None:
     """Print the contracts of all tasks for other tools, as JSON."""
-    if form is None:
-        raise Misuse("say in which form: --json-schema or --asyncapi")
+    if json_schema is asyncapi:
+        raise Misuse("say in which form: --json-schema or --asyncapi, one of the two")
     gator = _loaded(spec, imports)
-    if form == "json-schema":
+    if json_schema:
         found = export.json_schema(gator.registry)
     else:
         queue = gator.defaults.queue

@@ -5,6 +5,7 @@ is claimed, settled or written, and no task runs. A queue that moves meanwhile i
 that a job is rather read twice than missed; what is enqueued later by an old producer is for `schema check` to judge.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -35,6 +36,7 @@ READ_STATES: Final = (
 )
 """Where there are jobs that may still run: a failed one when somebody requeues it."""
 
+_NOT_STARTED: Final = (JobState.BLOCKED, JobState.SCHEDULED, JobState.WAITING)
 _PAGE: Final = 250
 _IDS: Final = 5
 
@@ -82,14 +84,20 @@ class _Kind:
         )
 
 
-def look(backend: Inspect, registry: Registry, states: Sequence[JobState] = READ_STATES) -> Live:
-    """Opens every stored job in these states with the tasks of this release."""
+def look(
+    backend: Inspect, registry: Registry, states: Sequence[JobState] = READ_STATES, *, now_ms: int | None = None
+) -> Live:
+    """Opens every stored job in these states with the tasks of this release.
+
+    `now_ms` is for expiries, else this machine's clock is asked: what is past its own will not run under any release.
+    """
+    now = round(time.time() * 1000) if now_ms is None else now_ms
     seen = fit = ended = 0
     kinds: dict[tuple[str, str], _Kind] = {}
     for state in states:
         for record in _records(backend, state):
             seen += 1
-            why = _fate(record, registry)
+            why = "" if _is_expired(record, now) else _fate(record, registry)
             if why is None:
                 fit += 1
             elif why == "":
@@ -112,6 +120,17 @@ def _records(backend: Inspect, state: JobState) -> Iterator[JobRecord]:
         after = page.after
         if after is None:
             return
+
+
+def _is_expired(record: JobRecord, now: int) -> bool:
+    """Whether it is canceled as soon as anybody looks: one that was never started, and is too late to be."""
+    if record.frame is None or record.state not in _NOT_STARTED or record.attempt:
+        return False
+    try:
+        expires = open_frame(record.frame).expires_ms
+    except PayloadMismatch:
+        return False
+    return 0 < expires <= now
 
 
 def _fate(record: JobRecord, registry: Registry) -> str | None:

@@ -332,5 +332,6 @@ def test_json_schema_takes_what_the_task_takes(service: Project) -> None:
 
 
 def test_the_form_must_be_said(service: Project) -> None:
-    said = refused(service.command("schema", "export", "shop"), 2)
-    assert said == "say in which form: --json-schema or --asyncapi"
+    for forms in ([], ["--asyncapi", "--json-schema"]):
+        said = refused(service.command("schema", "export", "shop", *forms), 2)
+        assert said == "say in which form: --json-schema or --asyncapi, one of the two"

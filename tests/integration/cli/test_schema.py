@@ -374,6 +374,19 @@ def test_looking_makes_nothing(project: Project) -> None:
     assert "keeps its jobs inside one process" in said
 
 
+def test_where_there_is_nothing_it_says_where_it_looked(project: Project) -> None:
+    """A wrong namespace is an empty one, and would let every release pass."""
+    project.write("before.py", PRODUCER)
+    project.env["TYPEDGATOR_CONN"] = "sqlite:///typedgator.db"
+    project.python("from before import purge; purge.task()")
+    done = project.command("schema", "check", "--live", "sqlite:///typedgator.db?namespace=odd", "before")
+    assert done.stdout == (
+        "0 jobs in sqlite:///typedgator.db?namespace=odd, namespace odd: 0 would run, 0 would be stranded\n"
+    )
+    done = project.command("schema", "check", "--live", "sqlite:///typedgator.db", "before")
+    assert done.stdout == "1 job in sqlite:///typedgator.db: 1 would run, 0 would be stranded\n"
+
+
 def test_more_jobs_than_a_page_are_read(project: Project) -> None:
     """And no more than a few ids of them are shown."""
     project.write("after.py", STRICT)
