@@ -5,23 +5,35 @@ such a module holds its jobs for a worker that has the code.
 """
 
 import inspect
+import os
 from collections.abc import Callable, Coroutine
 from typing import Final, Never, ParamSpec, TypeVar, cast, overload
 
-from typedgator.errors import RegistrationError
+from typedgator.errors import ConfigurationError, RegistrationError
 from typedgator.policy.options import TaskOptions
 from typedgator.producer import Producer, TaskSpec
 from typedgator.task import Task
 from typedgator.wire.schema import ArgumentSchema, ResultSchema
 from typedgator.wire.terms import FilledInByWorker, RunByWorker, Secret
 
-__all__ = ["DEFAULT", "Remote", "RunByWorker", "Secret"]
+__all__ = ["DEFAULT", "Remote", "RunByWorker", "Secret", "dsn_of"]
 
 DEFAULT: Never = cast("Never", FilledInByWorker())
 """A parameter's default in a stub, where the true one is secret: what is left out is filled in by the worker."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def dsn_of(variable: str) -> str:
+    """The DSN that an environment variable says. Raises ConfigurationError where it says none."""
+    dsn = os.environ.get(variable)
+    if not dsn:
+        raise ConfigurationError(
+            f"{variable} is not set: it says where the jobs of these tasks are kept, as their own service keeps them, "
+            "for example redis://host:6379/0"
+        )
+    return dsn
 
 
 class Remote:

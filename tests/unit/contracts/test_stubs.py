@@ -16,7 +16,7 @@ import pytest
 from tests.unit.wire import fingerprinted
 from typedgator import Gator, Secret, TaskOptions
 from typedgator.contracts.stubs import stubs
-from typedgator.errors import InvalidArguments, RegistrationError
+from typedgator.errors import ConfigurationError, InvalidArguments, RegistrationError
 
 
 def taking(annotation: Any) -> Callable[..., object]:
@@ -174,3 +174,27 @@ def test_a_secret_default_of_a_value_type_is_refused(kind: Any, field: str) -> N
     with pytest.raises(RegistrationError, match=why) as caught:
         stubs(gator.registry)
     assert "hunter" not in str(caught.value)
+
+
+def test_an_enum_keeps_its_kind(tmp_path: Path) -> None:
+    """`str()` and `format()` of a StrEnum are its value, those of an Enum are not."""
+    gator = Gator("locmem://")
+    for kind in (fingerprinted.Text, fingerprinted.Number, fingerprinted.Colour):
+        gator.register(name=kind.__name__)(taking(kind))
+    module = imported(stubs(gator.registry), tmp_path)
+    assert f"{module.Text_.B} {module.Number_.ONE} {module.Colour_.RED}" == "other 1 Colour_.RED"
+
+
+def test_a_stub_says_which_variable_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gator = Gator("locmem://")
+    gator.register(defaults)
+    text = stubs(gator.registry, dsn_variable="SHOP_DSN")
+    for unset in (None, ""):
+        if unset is None:
+            monkeypatch.delenv("SHOP_DSN", raising=False)
+        else:
+            monkeypatch.setenv("SHOP_DSN", unset)
+        with pytest.raises(ConfigurationError, match="SHOP_DSN is not set: it says where the jobs"):
+            imported(text, tmp_path)
+    monkeypatch.setenv("SHOP_DSN", "locmem://")
+    assert imported(text, tmp_path).gator.dsn == "locmem://"

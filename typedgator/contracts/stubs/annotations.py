@@ -104,9 +104,10 @@ class Source:
     # ---- definitions
 
     def _enum(self, cls: type[enum.Enum], name: str) -> str:
-        mixin = next((f"{base.__name__}, " for base in (str, int) if issubclass(cls, base)), "")
+        kind = next((base.__name__ for base in (enum.StrEnum, enum.IntEnum) if issubclass(cls, base)), "Enum")
+        mixin = next((f"{base.__name__}, " for base in (str, int) if kind == "Enum" and issubclass(cls, base)), "")
         rows = [f"    {member} = {found.value!r}" for member, found in cls.__members__.items()]
-        return "\n".join([f"class {name}({mixin}{self.module('enum')}.Enum):", *rows])
+        return "\n".join([f"class {name}({mixin}{self.module('enum')}.{kind}):", *rows])
 
     def _record(self, record: Record, name: str) -> str:
         match record.form:

@@ -84,7 +84,7 @@ def _names(tasks: list[AnyTask]) -> dict[str, str]:
 def _gator(tasks: list[AnyTask], source: Source, dsn_variable: str) -> str:
     said: list[str] = []
     if dsn_variable:
-        said.append(f"{source.module('os')}.environ[{dsn_variable!r}]")
+        said.append(f"{source.module('typedgator.remote')}.dsn_of({dsn_variable!r})")
     if tasks:
         arguments = tasks[0].spec.arguments
         said += [
