@@ -135,6 +135,7 @@ _GENERIC: Final = "is generic; name the type"
 _GENERIC_CLASS: Final = "is generic; write a class for the one type you pass"
 _CODE: Final = "is code, not data; pass a value that says what to do"
 _A_CLASS: Final = "is a class, not data; pass its name as a Literal or an Enum"
+_READ_ONLY: Final = "says nothing about a value; write the type inside it"
 _OPEN_FILE: Final = "is an open file; pass its path as str"
 _ONCE: Final = "can be read only once; pass a list"
 _MAPPING: Final = "does not come back as what it is; write dict[...]"
@@ -229,7 +230,7 @@ def _tuple(found: TupleType, place: Place) -> Fit:
 def _typeddict(found: TypedDictType, place: Place) -> Fit:
     for name in sorted(found.readonly_keys):
         inner = place.at(f".{name}", found.fallback.type)
-        raise inner.no(f"ReadOnly[{name_of(found.items[name])}]", _otherwise(place.root))
+        raise inner.no(f"ReadOnly[{name_of(found.items[name])}]", _READ_ONLY)
     fields = {name: found.items[name] for name in sorted(found.items)}
     return _record(found, found.fallback.type, fields, place)._replace(hashable=False)
 

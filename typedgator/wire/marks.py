@@ -5,6 +5,7 @@ A constraint that cannot hold for its type, or that would loosen the strict rule
 """
 
 import functools
+import typing
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -46,6 +47,7 @@ _NAMES: Final = {"multiple_of": "multipleOf", "pattern": "pattern"}
 # A switch of pydantic's that would let in what is not of the type: the static types refuse it, so do we.
 _LOOSENING: Final = {"strict": False, "coerce_numbers_to_str": True}
 _HARMLESS: Final = frozenset({"union_mode", "fail_fast", "regex_engine", "strict", "coerce_numbers_to_str"})
+_CONSTRAINING: Final = ("annotated_types", "pydantic")
 _FIELD_EXTRAS: Final = ("alias", "validation_alias", "default_factory", "discriminator", "exclude", "init_var")
 
 
@@ -92,6 +94,15 @@ def _flat(marks: tuple[object, ...]) -> Iterator[object]:
         elif getattr(mark, "__is_annotated_types_grouped_metadata__", False):
             group: Any = mark
             yield from _flat(tuple(group))
+        elif typing.get_origin(mark) is not None:
+            raise MarkRefused(
+                "is annotated with what is a type and no constraint, so nothing checks it; write it around the type: "
+                "`LowerCase[str]`"
+            )
+        elif isinstance(mark, type) and mark.__module__.startswith(_CONSTRAINING):
+            raise MarkRefused(
+                f"is constrained with the class {mark.__name__}, which nothing checks; write {mark.__name__}(...)"
+            )
         elif isinstance(mark, slice) or type(mark).__module__ == "builtins":
             continue  # documentation strings and the like
         else:

@@ -237,6 +237,9 @@ def _rule(detail: "ErrorDetails", hidden: bool, wanted: Term | None) -> str:
     if kind in ("value_error", "assertion_error"):
         # The text of a user's validator may repeat the value.
         return "was refused by its validator" + ("" if hidden else f" ({message.split(', ', 1)[-1]})")
+    if kind in ("predicate_failed", "not_operation_failed"):
+        predicate = next(iter(re.findall(r"'(.*)'", message)), "its predicate")
+        return f"must {'' if kind == 'predicate_failed' else 'not '}satisfy {predicate}"
     return re.sub(r"^[A-Z][A-Za-z ]*? should ", "must ", message)
 
 

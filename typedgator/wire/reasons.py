@@ -88,6 +88,10 @@ _REASONS: Final[tuple[tuple[Callable[[object], bool], str], ...]] = (
     (lambda a: a is Any or a is object, "nothing checks; name the type"),
     (_origin_in("TypeVar", "ParamSpec"), "is generic; name the type"),
     (lambda a: isinstance(a, (typing.TypeVar, typing.ParamSpec)), "is generic; name the type"),
+    (_origin_in("Self"), "is another type in each class; name the class"),
+    (_origin_in("LiteralString"), "is a plain str at run time; write `str`"),
+    (_origin_in("ReadOnly"), "says nothing about a value; write the type inside it"),
+    (lambda a: type(typing.get_origin(a)).__name__ == "TypeAliasType", "is generic; name the type"),
     (lambda a: isinstance(a, (str, typing.ForwardRef)), "is a name that was not resolved; write the type itself"),
     (_bare, "does not say what it holds; write it out, e.g. list[int]"),
     (

@@ -7,6 +7,7 @@ switch. The checked value is what is sent. What may never enter here: I/O, polic
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -340,7 +341,12 @@ def _check_default(codec: Codec, default: object, task: str, name: str) -> None:
     broken: list[str] = []
     shows = not any(part.secret for part in codec.term.all())
     if not codec.fits(default):
-        broken = ["is of another type"]
+        is_nan = isinstance(default, (float, Decimal)) and default != default
+        broken = [
+            "is NaN, which nothing can be compared with; write None and allow it with `| None`"
+            if is_nan
+            else "is of another type"
+        ]
     elif any(part.marks for part in codec.term.all()):
         try:
             codec.recheck(default)

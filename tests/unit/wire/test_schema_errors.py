@@ -182,6 +182,8 @@ def no_even(n: int) -> int:
 
 STRICT: list[tuple[Any, Any, str]] = [
     (int, "1", "x must be an integer, got str '1'"),
+    (Annotated[str, annotated_types.Predicate(str.islower)], "A", "x must satisfy str.islower, got str 'A'"),
+    (Annotated[str, annotated_types.Not(str.islower)], "a", "x must not satisfy str.islower, got str 'a'"),
     (int, 1.0, "x must be an integer, got float 1.0"),
     (int, True, "x must be an integer, got bool True"),
     (int, None, "x must be an integer, got None"),

@@ -188,6 +188,16 @@ REFUSED: list[tuple[Any, str]] = [
     (Annotated[int, WrapValidator(lambda value, check: check(value))], "only AfterValidator is honoured"),
     (Annotated[int, msgspec.Meta(gt=3)], "msgspec.Meta; use pydantic's Field"),
     (Annotated[datetime, annotated_types.Timezone("UTC")], "which nothing checks"),
+    (
+        Annotated[str, annotated_types.LowerCase],
+        "is a type and no constraint, so nothing checks it; write it around the type",
+    ),
+    (Annotated[int, annotated_types.Gt], "is constrained with the class Gt, which nothing checks; write Gt"),
+    (Annotated[str, AfterValidator], "is constrained with the class AfterValidator, which nothing checks; write Aft"),
+    (typing_extensions.ReadOnly[int], "says nothing about a value; write the type inside it"),
+    (typing.LiteralString, "is a plain str at run time; write `str`"),
+    (typing.Self, "is another type in each class; name the class"),
+    (typing_extensions.TypeAliasType("Many", list[T], type_params=(T,))[int], "is generic; name the type"),
     (Annotated[str, Field(pattern="(?=x)")], "cannot be built: .* look-around"),
 ]
 
@@ -337,6 +347,7 @@ DEFAULTS: list[tuple[Any, Any]] = [
     (Annotated[str, Field(pattern="^a$")], "b"),
     (Annotated[int, AfterValidator(positive)], -1),
     (Annotated[int, AfterValidator(strange)], 1),
+    (float, float("nan")),
 ]
 
 
@@ -350,6 +361,7 @@ def test_a_default_that_breaks_its_annotation_is_refused(annotation: Any, defaul
     with pytest.raises(UnsupportedSignature, match="has a default that breaks its own annotation") as caught:
         ArgumentSchema.of(task, task="app.task", named=True)
     assert caught.value.parameter == "n"
+    assert ("is NaN" in str(caught.value)) is (default != default)
 
 
 @dataclasses.dataclass(frozen=True)
