@@ -21,7 +21,7 @@ import msgspec
 
 from typedgator.backends.contract import Claimed
 from typedgator.context import CurrentJob, running
-from typedgator.errors import NotRegistered, PayloadMismatch, TimeLimitExceeded
+from typedgator.errors import InvalidArguments, NotRegistered, PayloadMismatch, TimeLimitExceeded
 from typedgator.job import Job
 from typedgator.middleware import Middleware
 from typedgator.policy.control import Cancel, Snooze
@@ -241,7 +241,7 @@ def _upgraded(claimed: Claimed, envelope: Envelope, task: AnyTask, upgrade: Upgr
             raise  # Ctrl-C, which only that thread hears: meant for whoever runs a job there
         told = class_name(type(error)).removeprefix("builtins.")
         if upgrade.arguments.may_be_shown and task.spec.arguments.may_be_shown:
-            told += f": {_text_of(error)}"
+            told += f": {_refused_call(error) if isinstance(error, InvalidArguments) else _text_of(error)}"
         return _Misfit(f"{made_by} raised {told}")
     what, must = type(made).__name__, f"and must return a call of {task.name}"
     if not isinstance(made, Call):
@@ -252,6 +252,11 @@ def _upgraded(claimed: Claimed, envelope: Envelope, task: AnyTask, upgrade: Upgr
     return msgspec.structs.replace(
         envelope, task=task.name, schema=present.arguments.fingerprint, args=msgspec.Raw(present.payload)
     )
+
+
+def _refused_call(error: InvalidArguments) -> str:
+    """In one line and without the values, which a held reason and a log keep."""
+    return "; ".join(problem.partition(", got ")[0] for problem in error.problems)
 
 
 def call(attempt: Attempt, middleware: tuple[Middleware, ...] = ()) -> Ending:
