@@ -46,6 +46,7 @@ PAYLOADS = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 ).map(lambda value: msgspec.Raw(msgspec.msgpack.encode(value)))
+NAMES = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=20)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 POLICIES = st.builds(
     JobPolicy,
@@ -65,8 +66,8 @@ POLICIES = st.builds(
 ENVELOPES = st.builds(
     Envelope,
     id=IDS,
-    task=TEXTS,
-    schema=TEXTS,
+    task=NAMES,
+    schema=NAMES,
     args=PAYLOADS,
     policy=POLICIES,
     headers=st.dictionaries(TEXTS, TEXTS, max_size=3),

@@ -14,6 +14,8 @@ from typedgator.wire.mould import Mould, Series
 ours = st.binary(min_size=16, max_size=16)
 ids = (ours | st.binary(min_size=1, max_size=128)).map(JobId)
 texts = st.text(max_size=40) | st.text(min_size=250, max_size=300)
+printable = st.characters(exclude_categories=["C", "Z"])
+names = st.text(printable, max_size=40) | st.text(printable, min_size=250, max_size=300)  # others are refused
 payloads = st.dictionaries(st.text(max_size=9), st.integers(-9, 2**63) | st.text() | st.none()).map(
     msgspec.msgpack.encode
 )
@@ -29,7 +31,7 @@ headers = st.dictionaries(st.text(max_size=9), st.text(max_size=40), max_size=20
 secrets = st.lists(st.text(max_size=40), max_size=20).map(tuple)
 
 
-@given(ids, texts, texts, policies, headers, secrets, st.lists(st.tuples(payloads, times), min_size=1, max_size=3))
+@given(ids, names, names, policies, headers, secrets, st.lists(st.tuples(payloads, times), min_size=1, max_size=3))
 def test_an_envelope_out_of_a_mould_is_the_envelope(
     job_id: JobId,
     task: str,
