@@ -1,9 +1,10 @@
-"""What holds for every test: hypothesis profiles, and slow tests only when asked for.
+"""What holds for every test: hypothesis profiles, a Ctrl-C that is heard, and slow tests only when asked for.
 
 The limit of 60 s per test stands in pyproject.toml; a slow test that states none gets 30 minutes.
 """
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,6 +26,10 @@ settings.register_profile(
     "long", deadline=None, max_examples=2_000, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("long" if LONG else "ci")
+
+# A shell that starts the tests in the background has SIGINT ignored, and so would have every process of theirs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
