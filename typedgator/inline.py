@@ -11,20 +11,12 @@ from contextvars import copy_context
 from threading import Thread
 from typing import Final, TypeVar, assert_never
 
+from typedgator.attempt import Attempt, Ending, Raised
 from typedgator.backends.contract import Backend, Beat, Claimed, JobRecord, Notes, Operate, Settled, WorkerId
 from typedgator.clock import Clock
 from typedgator.errors import BackendUnavailable, GatorError, Unsupported
-from typedgator.execution import (
-    Attempt,
-    Ending,
-    Raised,
-    acall,
-    announce_end,
-    announce_start,
-    call,
-    close_attempt,
-    open_attempt,
-)
+from typedgator.execution import acall, call, close_attempt, open_attempt
+from typedgator.hooks import announce_end, announce_start
 from typedgator.job import Job
 from typedgator.leases import LeaseKeeper
 from typedgator.middleware import Middleware

@@ -12,9 +12,10 @@ from typing import Final
 
 import msgspec
 
+from typedgator.attempt import Attempt
 from typedgator.backends.contract import Claimed, Inspect, JobRecord
 from typedgator.errors import PayloadMismatch
-from typedgator.execution import Attempt, open_attempt
+from typedgator.execution import open_attempt
 from typedgator.registry import Registry
 from typedgator.wire.envelope import decode_envelope
 from typedgator.wire.frame import open_frame

@@ -8,6 +8,7 @@ from typing import ClassVar, Final, TypeAlias
 import msgspec
 
 from typedgator.wire.ids import JobId
+from typedgator.wire.quiet import quiet_repr
 
 __all__ = [
     "HELD_MS",
@@ -48,6 +49,8 @@ class Succeeded(msgspec.Struct, frozen=True, gc=False):
     kind: ClassVar[str] = "succeeded"
     outcome: bytes | None = None
     keep_ms: int = KEPT_ID_MS
+
+    __repr__ = quiet_repr
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False):

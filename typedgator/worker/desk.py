@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
+from typedgator.attempt import Attempt, Ending
 from typedgator.backends.contract import WorkerId
-from typedgator.execution import Attempt, Ending
 from typedgator.wire.verdict import Settlement, Token
 
 __all__ = ["Desk", "Finished", "Holding", "WorkerReport"]

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from typedgator.attempt import Ending
 from typedgator.backends.contract import Beat, Claimed, Notes, WorkerId
-from typedgator.execution import Ending, close_attempt, open_attempt, stored_task
+from typedgator.execution import close_attempt, open_attempt, stored_task
 from typedgator.middleware import Middleware
 from typedgator.registry import Registry
 from typedgator.wire.ids import shown_id

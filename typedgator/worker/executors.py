@@ -14,7 +14,8 @@ from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Final, ParamSpec, Protocol, TypeAlias, TypeVar
 
-from typedgator.execution import Ending, Raised, Stopped, acall, call
+from typedgator.attempt import Ending, Raised, Stopped
+from typedgator.execution import acall, call
 from typedgator.middleware import Middleware
 from typedgator.threads import has_ended
 from typedgator.worker.desk import Holding

@@ -15,7 +15,7 @@ import msgspec
 
 from typedgator.backends.contract import Backend, Settled
 from typedgator.errors import BackendUnavailable
-from typedgator.execution import unwritable
+from typedgator.outcomes import unwritable
 from typedgator.threads import has_ended
 from typedgator.wire.verdict import Released, Settlement, Token
 from typedgator.worker.desk import Finished

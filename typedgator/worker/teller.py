@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Final, assert_never
 
+from typedgator.attempt import Attempt, Ending
 from typedgator.backends.contract import Backend, Settled, WorkerId
 from typedgator.events import (
     Event,
@@ -21,7 +22,7 @@ from typedgator.events import (
     WorkerStarted,
     WorkerStopped,
 )
-from typedgator.execution import Attempt, Ending, announce_end, announce_start
+from typedgator.hooks import announce_end, announce_start
 from typedgator.job import Job
 from typedgator.registry import Registry
 from typedgator.wire.ids import shown_id

@@ -7,7 +7,8 @@ from threading import Event, Semaphore
 import pytest
 
 from typedgator import Gator
-from typedgator.execution import Attempt, Ending, Stopped, open_attempt
+from typedgator.attempt import Attempt, Ending, Stopped
+from typedgator.execution import open_attempt
 from typedgator.worker.desk import Holding
 from typedgator.worker.executors import Helpers, LoopExecutor, ThreadExecutor
 
