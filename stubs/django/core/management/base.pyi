@@ -1,11 +1,11 @@
 from argparse import ArgumentParser
-from typing import TextIO
+from io import TextIOBase
 
 class CommandError(Exception):
     def __init__(self, *args: object, returncode: int = 1) -> None: ...
 
 class CommandParser(ArgumentParser): ...
-class OutputWrapper(TextIO): ...
+class OutputWrapper(TextIOBase): ...
 
 class BaseCommand:
     help: str
