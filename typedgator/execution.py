@@ -43,6 +43,9 @@ from typedgator.wire.verdict import (
 
 __all__ = ["acall", "call", "close_attempt", "open_attempt", "stored_task"]
 
+_chance: Final = random.SystemRandom()
+"""Not the one that a user's program seeds, and a test watches."""
+
 MAX_REASON: Final = 500
 """So many characters of why a job is held are kept."""
 
@@ -136,7 +139,7 @@ def _verdict(attempt: Attempt, ending: Ending) -> Verdict:
         case Raised(error):
             failures = attempt.claimed.attempt - attempt.claimed.crashes
             outcome = error_outcome(attempt.claimed, attempt.envelope.task, error, attempt.job.started_at_ms)
-            delay_ms = retry_delay_ms(attempt.policy, error, failures, random.random())
+            delay_ms = retry_delay_ms(attempt.policy, error, failures, _chance.random())
             return Failed(outcome) if delay_ms is None else RetryIn(delay_ms, outcome)
         case Stopped(canceled):
             return Canceled() if canceled else Released()

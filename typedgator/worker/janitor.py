@@ -19,6 +19,9 @@ from typedgator.worker.strays import Strays
 
 __all__ = ["Janitor"]
 
+_chance: Final = random.SystemRandom()
+"""Not the one that a user's program seeds, and a test watches."""
+
 logger: Final = logging.getLogger("typedgator")
 
 EVERY_SECONDS: Final = 2.0
@@ -92,7 +95,7 @@ class Janitor:
             self._strays.look()
 
     def _run(self) -> None:
-        while not self._stopping.wait(EVERY_SECONDS * random.uniform(0.5, 1.5)):
+        while not self._stopping.wait(EVERY_SECONDS * _chance.uniform(0.5, 1.5)):
             try:
                 self.tick()
             except Exception:

@@ -27,6 +27,9 @@ from typedgator.backends.redis.whereabouts import Nowhere, Whereabouts
 
 __all__ = ["Trouble", "line_holds", "told"]
 
+_chance: Final = random.SystemRandom()
+"""Not the one that a user's program seeds, and a test watches."""
+
 _CODES: Final[dict[type[Exception], str]] = {
     AskError: "ASK",
     BusyLoadingError: "LOADING",
@@ -103,7 +106,7 @@ class Trouble:
     def _next(self) -> float:
         """None before the second time, since somebody else may be the one already; then longer and longer."""
         pause_s, self._pause_s = self._pause_s, min(self._pause_s * 1.6 or _FIRST_PAUSE_S, _LONGEST_PAUSE_S)
-        return pause_s * random.uniform(0.5, 1.0)
+        return pause_s * _chance.uniform(0.5, 1.0)
 
 
 def told(error: Exception, where: Whereabouts) -> str:
