@@ -104,7 +104,7 @@ def worker(
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     shows_progress = burst and not supervised and sys.stderr.isatty()
     _log_to_stderr(log_level, console if shows_progress else None)
-    logger.info("jobs come from %s; %d tasks are known", where_kept(gator), len(gator.registry))
+    logger.info("jobs come from %s; tasks known: %d", where_kept(gator), len(gator.registry))
     one = Worker(
         gator,
         queues=queues or ("all",),

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from typedgator.errors import RegistrationError, UnsupportedSignature
 from typedgator.wire.reasons import name_of
 
-__all__ = ["Signed", "annotations_of", "hints_of", "shown_signature", "signed", "unread"]
+__all__ = ["Signed", "annotations_of", "hints_of", "laid_out", "shown_signature", "signed", "unread"]
 
 
 class Signed(NamedTuple):
@@ -149,6 +149,21 @@ def shown_signature(
     """`send(user_id: int, *, urgent: bool = False) -> int`: the signature as people read it. Defaults of the parameters
     that are `secret` are left out.
     """
+
+    def shown(parameter: inspect.Parameter) -> str:
+        text = name_of(hints[parameter.name])
+        if parameter.default is not parameter.empty:
+            text += f" = {'...' if parameter.name in secret else _shown_default(parameter.default)}"
+        return text
+
+    result = f" -> {name_of(hints['return'])}" if "return" in hints else ""
+    return f"{name}({laid_out(signature, shown)}){result}"
+
+
+def laid_out(signature: inspect.Signature, shown: Callable[[inspect.Parameter], str]) -> str:
+    """The parameters as Python writes them, with `/`, `*` and stars where they belong; what stands after the name and
+    its colon is what `shown` says.
+    """
     parts: list[str] = []
     last: Any = None
     for parameter in signature.parameters.values():
@@ -158,14 +173,10 @@ def shown_signature(
             parts.append("*")
         last = parameter.kind
         stars = "*" * (parameter.kind is parameter.VAR_POSITIONAL) + "**" * (parameter.kind is parameter.VAR_KEYWORD)
-        text = f"{stars}{parameter.name}: {name_of(hints[parameter.name])}"
-        if parameter.default is not parameter.empty:
-            text += f" = {'...' if parameter.name in secret else _shown_default(parameter.default)}"
-        parts.append(text)
+        parts.append(f"{stars}{parameter.name}: {shown(parameter)}")
     if last is inspect.Parameter.POSITIONAL_ONLY:
         parts.append("/")
-    result = f" -> {name_of(hints['return'])}" if "return" in hints else ""
-    return f"{name}({', '.join(parts)}){result}"
+    return ", ".join(parts)
 
 
 def _shown_default(default: object) -> str:

@@ -33,7 +33,7 @@ def test_a_burst_runs_what_is_due_and_ends(project: Project) -> None:
     assert done.returncode == 0
     assert states(project, *jobs) == ["success", "failed"]
     lines = done.stderr.splitlines()
-    assert "jobs come from sqlite:///typedgator.db; 3 tasks are known" in lines[0]
+    assert "jobs come from sqlite:///typedgator.db; tasks known: 3" in lines[0]
     assert lines[-1].endswith("stopped: 1 succeeded, 1 failed")
     assert any("app.fail failed for good: LookupError: oh" in line for line in lines)
     assert "\x1b" not in done.stderr

@@ -21,7 +21,7 @@ def test_it_runs_the_jobs_of_every_app_and_ends(site: Site) -> None:
     site.python("import mail.tasks\nmail.tasks.send.task(1)\n" + ENQUEUE.format(1))
     done = site.manage("gator_worker", "--burst")
     assert done.returncode == 0, done.stderr
-    assert "2 tasks are known" in done.stderr
+    assert "tasks known: 2" in done.stderr
     assert "stopped: 2 succeeded" in done.stderr
 
 

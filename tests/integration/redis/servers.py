@@ -5,13 +5,14 @@ masters, each with replicas.
 """
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from shutil import which
 from types import TracebackType
@@ -29,6 +30,10 @@ START_S: Final = 10
 CHANGE_S: Final = 45
 """A failover takes two seconds; sentinels that were kept from the processor wait half a minute before they dare."""
 SLOTS: Final = 16384
+PORTS: Final = (20_000, 32_000)
+"""Below those that Linux gives to connections."""
+DICE: Final = random.SystemRandom()
+"""Not the generator that hypothesis seeds alike in processes that run side by side."""
 needs_redis: Final = pytest.mark.skipif(not EXECUTABLE, reason="redis-server was not found")
 
 
@@ -495,8 +500,11 @@ def until(found: "Callable[[], T | None]", what_else: str, seconds: float = CHAN
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as line:
-        line.bind(("127.0.0.1", 0))
-        port: int = line.getsockname()[1]
-        return port
+    """A port of the loopback that nobody listens on, and that no connection gets as its own end: a server that was
+    killed finds it free again.
+    """
+    while True:
+        port = DICE.randrange(*PORTS)
+        with socket.socket() as line, suppress(OSError):
+            line.bind(("127.0.0.1", port))
+            return port

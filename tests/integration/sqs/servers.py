@@ -1,7 +1,6 @@
 """A moto server as a real process on a free loopback port: started, stopped, its clock held, its faults asked for."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Final, Self
 
 import pytest
 
+from tests.integration.redis.servers import free_port
 from typedgator.testing.clock import FakeClock
 
 __all__ = ["Server", "ServersClock", "needs_sqs"]
@@ -30,9 +30,7 @@ class Server:
     """One server; it forgets all when it ends."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port: int = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -161,7 +161,9 @@ DRAWN: list[tuple[Any, Callable[[Any], bool]]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "wanted"), DRAWN, ids=lambda v: re.sub(r"\W+", " ", str(v))[:30])
+@pytest.mark.parametrize(
+    ("annotation", "wanted"), DRAWN, ids=[re.sub(r"\W+", " ", str(annotation))[:30] for annotation, _ in DRAWN]
+)
 def test_every_corner_of_a_type_is_drawn(annotation: Any, wanted: Callable[[Any], bool]) -> None:
     """hypothesis finds it among calls that the task takes."""
 

@@ -16,7 +16,7 @@ from typedgator.errors import ConfigurationError
 from typedgator.policy.options import TaskOptions, merge
 from typedgator.policy.retry import RetryPolicy, class_name
 from typedgator.registry import AnyTask, Registry
-from typedgator.wire.signature import signed
+from typedgator.wire.signature import laid_out, signed
 from typedgator.wire.simple import simple
 
 __all__ = ["stubs", "write_stubs"]
@@ -116,23 +116,13 @@ def _stub(task: AnyTask, name: str, defaults: TaskOptions, source: Source) -> st
 
 def _signature(task: AnyTask, source: Source) -> str:
     signature, hints = signed(task.fn, task.name, named=True)
-    parts: list[str] = []
-    last: object = None
-    for parameter in signature.parameters.values():
-        if last is parameter.POSITIONAL_ONLY and parameter.kind is not last:
-            parts.append("/")
-        if parameter.kind is parameter.KEYWORD_ONLY and last not in (parameter.VAR_POSITIONAL, parameter.KEYWORD_ONLY):
-            parts.append("*")
-        last = parameter.kind
-        stars = "*" * (parameter.kind is parameter.VAR_POSITIONAL) + "**" * (parameter.kind is parameter.VAR_KEYWORD)
+
+    def shown(parameter: inspect.Parameter) -> str:
         term = simple(hints[parameter.name], parameter.name)
-        text = f"{stars}{parameter.name}: {source.annotation(term)}"
-        if parameter.default is not parameter.empty:
-            text += f" = {source.default(term, parameter.default)}"
-        parts.append(text)
-    if last is inspect.Parameter.POSITIONAL_ONLY:
-        parts.append("/")
-    return f"({', '.join(parts)}) -> {source.annotation(simple(hints['return'], 'return'))}"
+        text = source.annotation(term)
+        return text if parameter.default is parameter.empty else f"{text} = {source.default(term, parameter.default)}"
+
+    return f"({laid_out(signature, shown)}) -> {source.annotation(simple(hints['return'], 'return'))}"
 
 
 def _options(said: TaskOptions, source: Source) -> str:
