@@ -33,8 +33,11 @@ $(STAMP): pyproject.toml .ci/pins.txt
 demo: $(STAMP) ## See typed tasks enqueued, refused, run, retried and recovered
 	@$(BIN)/typedgator demo $(ARGS)
 
-test: $(STAMP) redis-server ## Run the tests (PYTEST_ARGS="-k name" to choose)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+# Half of the time goes by waiting for servers and kills: two processes, each with servers of its own, share it.
+JOBS ?= 2
+
+test: $(STAMP) redis-server ## Run the tests (PYTEST_ARGS="-k name" to choose; JOBS=0 runs them in one process)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 # Users may have the oldest versions that pyproject.toml allows: the same tests, against exactly those.
 oldest: redis-server $(STAMP) ## Run the tests on the oldest libraries that pyproject.toml allows
