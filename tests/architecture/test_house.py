@@ -78,6 +78,7 @@ HEAVY = (
 # "module:qualified name" -> why
 CATCHES_EVERYTHING: dict[str, str] = {
     "typedgator.cli.loading:import_named": "imports the user's module",
+    "typedgator.contrib.django.relay:Relay._calmly": "the relay's tick: it outlives a bad row, database or backend",
     "typedgator.contrib.django.carrier:failed": "raises the task's error, so that Django's log line finds it",
     "typedgator.events:Events.tell": "a listener can never hurt who tells",
     "typedgator.hooks:_call_hook": "a hook can never hurt a job",

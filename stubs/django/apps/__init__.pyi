@@ -11,5 +11,6 @@ class AppConfig:
 
 class Apps:
     def get_app_configs(self) -> Iterable[AppConfig]: ...
+    def is_installed(self, app_name: str) -> bool: ...
 
 apps: Apps

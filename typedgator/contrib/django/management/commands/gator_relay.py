@@ -12,8 +12,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error as DatabaseError
 
 from typedgator.contrib.django.current import current_gator
+from typedgator.contrib.django.databases import candidates, outbox_databases
 from typedgator.contrib.django.models import OutboxJob
-from typedgator.contrib.django.relay import Relay, outbox_databases
+from typedgator.contrib.django.relay import Relay
 from typedgator.errors import BackendUnavailable, ConfigurationError
 
 logger: Final = logging.getLogger("typedgator")
@@ -33,30 +34,50 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="Push all that is there, and end.")
 
     def handle(self, *args: object, **options: object) -> None:
-        """Works until it is told to stop; with --once, until the outbox is empty."""
+        """Works until it is told to stop; with --once, until nothing more can be pushed."""
+        is_once = bool(options["once"])
         try:
-            databases = outbox_databases(cast("Sequence[str]", options["database"]))
-            relay = Relay(current_gator(), databases)
-        except ConfigurationError as error:
+            gator, databases = current_gator(), _databases(cast("Sequence[str]", options["database"]), is_once)
+        except (ConfigurationError, DatabaseError) as error:
             raise CommandError(str(error)) from error
         if not databases:
             raise CommandError("no database has an outbox: run `manage.py migrate`")
-        if options["once"]:
+        relay = Relay(gator, databases)
+        if is_once:
             self._once(relay, databases)
         else:
             _until_told(relay, cast("float", options["interval"]))
 
     def _once(self, relay: Relay, databases: Sequence[str]) -> None:
-        pushed = 0
-        try:
-            while jobs := relay.tick():
-                pushed += jobs
-        except (BackendUnavailable, DatabaseError) as error:
-            raise CommandError(f"{pushed} jobs were pushed, then: {error}") from error
+        pushed, away = 0, dict[str, Exception]()
+        while True:
+            before = pushed
+            for alias in [alias for alias in databases if alias not in away]:
+                try:
+                    pushed += relay.empty(alias)
+                except (BackendUnavailable, DatabaseError) as error:
+                    away[alias] = error
+            if pushed == before:
+                break
         self.stdout.write(f"{pushed} jobs were pushed")
-        refused = sum(OutboxJob.objects.using(alias).exclude(refused="").count() for alias in databases)
+        if away:
+            alias, reason = next(iter(away.items()))
+            raise CommandError(f"the outbox of database {alias} cannot be emptied: {reason}") from reason
+        left = [row for alias in databases for row in OutboxJob.objects.using(alias).values_list("refused", flat=True)]
+        refused = len(left) - left.count("")
+        if left.count(""):
+            self.stdout.write(f"{left.count('')} wait for another relay that has them, or for a job before them")
         if refused:
             raise CommandError(f"{refused} jobs cannot be pushed: see `refused` in the table typedgator_outbox")
+
+
+def _databases(wanted: Sequence[str], is_once: bool) -> list[str]:
+    try:
+        return outbox_databases(wanted)
+    except DatabaseError:
+        if is_once:
+            raise
+        return candidates(wanted)  # one that is away now is waited for
 
 
 def _until_told(relay: Relay, interval: float) -> None:

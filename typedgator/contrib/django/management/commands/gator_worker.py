@@ -13,7 +13,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from typedgator.cli.hosting import run_worker, worker_options
 from typedgator.contrib.django.conf import configured
 from typedgator.contrib.django.current import current_gator
-from typedgator.contrib.django.relay import Relay, outbox_databases
+from typedgator.contrib.django.databases import candidates
+from typedgator.contrib.django.relay import Relay
 from typedgator.contrib.django.reloading import is_child, own_command, run_again_and_again, watched
 from typedgator.contrib.django.serving import served_queues
 
@@ -100,7 +101,7 @@ def _django_arguments(options: dict[str, object]) -> list[str]:
 
 @contextmanager
 def _relaying(*, is_on: bool) -> Generator[None]:
-    databases = outbox_databases() if is_on else []
+    databases = candidates() if is_on else []
     if not databases:
         yield
         return
