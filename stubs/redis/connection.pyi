@@ -53,3 +53,7 @@ class SSLConnection(Connection):
         ssl_certfile: str | None = ...,
         ssl_keyfile: str | None = ...,
     ) -> None: ...
+
+class DefaultParser:
+    @classmethod
+    def parse_error(cls, response: str) -> Exception: ...

@@ -21,6 +21,7 @@ from redis.exceptions import NoPermissionError, NoScriptError, RedisError, Respo
 from typedgator.backends.redis.dial import dial
 from typedgator.backends.redis.place import Address, Place
 from typedgator.backends.redis.request import Request, Word
+from typedgator.backends.redis.straight import Line, line_of
 from typedgator.backends.redis.trouble import Trouble, line_holds, told
 from typedgator.backends.redis.whereabouts import Whereabouts, whereabouts
 from typedgator.errors import BackendUnavailable, NotReplicated
@@ -36,7 +37,7 @@ class _Ahead(msgspec.Struct, frozen=True, gc=False):
 
     request: Request
     packed: bytes
-    line: Connection | None = None
+    line: Line | None = None
     at: Address | None = None
     """Where the line leads."""
 
@@ -47,7 +48,7 @@ class _Mine(threading.local):
     def __init__(self) -> None:
         self.at: Address | None = None
         """Where both lead."""
-        self.asking: Connection | None = None
+        self.asking: Line | None = None
         self.waiting: Connection | None = None
         self.waiting_id = 0
 
@@ -107,8 +108,8 @@ class Link:
         """The line is taken from the thread, so that nothing else is asked on it before the answer is read."""
         clean, line = False, None
         try:
-            line = self._connection(waiting=False)
-            line.send_packed_command((packed,), check_health=False)
+            line = self._asking()
+            line.send(packed)
             clean = True
         except (RedisError, OSError):
             return _Ahead(request, packed)  # whoever asks for the answer sends it again, and hears what is wrong
@@ -168,7 +169,7 @@ class Link:
         connection: Connection | None = None
         clean = False
         try:
-            connection = self._connection(waiting=True)
+            connection = self._waiting()
             connection.send_packed_command(
                 (packed if behind is None else packed + behind.packed(),), check_health=False
             )
@@ -190,15 +191,14 @@ class Link:
                 self._drop(connection)
 
     def _unblock(self, waiting: Connection) -> None:
-        asking = self._connection(waiting=False)
+        asking = self._asking()
         clean = False
         try:
             # Elsewhere that number is another's, and its own wait ends by itself.
             if self._mine.waiting is waiting:
-                packed = hiredis.pack_command((b"CLIENT", b"UNBLOCK", self._mine.waiting_id))
-                asking.send_packed_command((packed,), check_health=False)
+                asking.send(hiredis.pack_command((b"CLIENT", b"UNBLOCK", self._mine.waiting_id)))
                 with suppress(NoPermissionError):  # the wait ends by itself, a little later
-                    asking.read_response()
+                    asking.read()
             clean = True
         finally:
             if not clean:
@@ -209,27 +209,31 @@ class Link:
         trouble: Trouble | None = None
         while True:
             sent, ahead = ahead, None
-            connection = None if sent is None else sent.line
+            line = None if sent is None else sent.line
             # Half an answer may be left on the line, also after an interrupt: nobody must read it as his own.
             clean = False
             try:
-                if connection is None:
-                    connection = self._connection(waiting=False)
-                    connection.send_packed_command((packed,), check_health=False)
-                answer = connection.read_response() if answers == 1 else _read(connection, answers)
+                if line is None:
+                    line = self._asking()
+                    if answers == 1:
+                        answer = line.ask(packed)
+                        clean = True
+                        return answer
+                    line.send(packed)
+                answer = line.read() if answers == 1 else _read(line, answers)
                 clean = True
                 return answer
             except (RedisError, OSError) as error:
                 clean = line_holds(error)
                 trouble = trouble or Trouble(self.where)
                 reached = self._mine.at if sent is None or sent.line is None else sent.at
-                pause_s = trouble.pause_s(error, None if connection is None else reached, again=again)
+                pause_s = trouble.pause_s(error, None if line is None else reached, again=again)
                 if pause_s is None:
                     raise self._unavailable(error) from error
             finally:
-                if not clean and connection is not None:
-                    self._drop(connection)
-                elif sent is not None and connection is sent.line:
+                if not clean and line is not None:
+                    self._drop(line)
+                elif sent is not None and line is sent.line:
                     self._give_back(sent)
             time.sleep(pause_s)
 
@@ -238,14 +242,31 @@ class Link:
         if self._mine.asking is None and self._mine.at is sent.at:
             self._mine.asking = sent.line
 
-    def _drop(self, connection: Connection) -> None:
-        connection.disconnect()
+    def _drop(self, line: Line | Connection) -> None:
+        line.disconnect()
         mine = self._mine
         # The next one will have another number.
-        mine.waiting = None if mine.waiting is connection else mine.waiting
-        mine.asking = None if mine.asking is connection else mine.asking
+        mine.waiting = None if mine.waiting is line else mine.waiting
+        mine.asking = None if mine.asking is line else mine.asking
 
-    def _connection(self, *, waiting: bool) -> Connection:
+    def _asking(self) -> Line:
+        mine, where = self._mine, self.where
+        if mine.at is not where.at or where.restless:
+            self._look_round()
+        return mine.asking or self._asking_anew()
+
+    def _asking_anew(self) -> Line:
+        self._mine.asking = line = line_of(self._connected(waiting=False), self.place.timeout_s)
+        return line
+
+    def _waiting(self) -> Connection:
+        self._look_round()
+        if self._mine.waiting is None:
+            self._mine.waiting = self._connected(waiting=True)
+        return self._mine.waiting
+
+    def _look_round(self) -> None:
+        """Lines that lead where the server is no more are not ours."""
         mine, where = self._mine, self.where
         if where.restless and where.due():
             with suppress(OSError):  # the sentinels may be gone while the master is not
@@ -253,7 +274,6 @@ class Link:
         if mine.at is not where.at:
             mine.asking = mine.waiting = None
             mine.at = where.at
-        return (mine.waiting if waiting else mine.asking) or self._connected(waiting=waiting)
 
     def _connected(self, *, waiting: bool) -> Connection:
         mine, where = self._mine, self.where
@@ -275,10 +295,6 @@ class Link:
             raise
         with self._lock:
             self._all.add(connection)
-        if waiting:
-            mine.waiting = connection
-        else:
-            mine.asking = connection
         return connection
 
     def _unavailable(self, error: Exception) -> BackendUnavailable:
@@ -305,13 +321,13 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-def _read(connection: Connection, answers: int) -> list[object]:
+def _read(line: Line, answers: int) -> list[object]:
     """So many answers; the first error among them, once all are read."""
     read: list[object] = []
     refused: RedisError | None = None
     for number in range(answers):
         try:
-            read.append(connection.read_response())
+            read.append(line.read())
         except ResponseError as error:
             # Of what was asked before in the same breath, nobody may say that nothing was done.
             known = number == 0 or isinstance(error, NoScriptError)
