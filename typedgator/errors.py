@@ -155,7 +155,8 @@ class _Repeatable:
     _answer: list[str] | None = None
 
     def retry(self) -> list[str]:
-        """Sends again what is not known to be kept, under the same ids, and so never doubles a job.
+        """Sends again what is not known to be kept, under the same ids: where the backend knows jobs by their ids, that
+        never doubles one.
 
         The ids of the jobs that stand for it. Raises as the call did. Once it succeeded, it only repeats its answer.
         """
@@ -170,13 +171,22 @@ class BatchIncomplete(_Repeatable, EnqueueError):
     """A batch whose write was interrupted: what is `written` stays, the `rest` may be written or not.
 
     Both are job ids, in the batch's order. Up to 250 jobs are one write, so of them all are in `rest`, and all or none
-    are written. The cause is chained.
+    are written; where the backend has no such writes (SQS), `written` are those that it confirmed, and `retry()` may
+    double one of the `rest`. The cause is chained.
     """
 
-    def __init__(self, written: Sequence[str], rest: Sequence[str], again: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        written: Sequence[str],
+        rest: Sequence[str],
+        again: Callable[[], Sequence[str]],
+        *,
+        may_double: bool = False,
+    ) -> None:
+        what = "may double one that was enqueued after all" if may_double else "never doubles a job"
         super().__init__(
             f"{len(written)} jobs of the batch are enqueued, {len(rest)} are not known to be; "
-            "calling retry() on this error sends the rest again under the same ids, which never doubles a job"
+            f"calling retry() on this error sends the rest again under the same ids, which {what}"
         )
         self.written: tuple[str, ...] = tuple(written)
         self.rest: tuple[str, ...] = tuple(rest)
@@ -249,8 +259,12 @@ class PayloadMismatch(GatorError, ValueError):
 class BackendUnavailable(GatorError):
     """The backend did not answer as it should; the driver's error is chained as the cause.
 
-    After an enqueue this means "unknown": calling again with the same job id is safe.
+    After an enqueue this means "unknown": calling again with the same job id is safe, where the backend knows jobs by
+    their ids (`can.memory`). `kept` are the ids of jobs that were enqueued all the same: only where several are not
+    written all or none.
     """
+
+    kept: tuple[str, ...] = ()
 
 
 class NotReplicated(_Repeatable, BackendUnavailable):

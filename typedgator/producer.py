@@ -332,10 +332,13 @@ class Producer:
             if not sent and isinstance(error, UnknownDependency):
                 raise
             written = set(map(id, [prepared for prepared in batch if prepared.is_async][: len(sent)]))
-            rest = [prepared for prepared in batch if id(prepared) not in written]
+            kept = dict.fromkeys(error.kept if isinstance(error, BackendUnavailable) else ())
+            rest = [each for each in batch if id(each) not in written and shown_id(each.frame.job_id) not in kept]
             ids = [shown_id(prepared.frame.job_id) for prepared in rest]
             again = lambda: [job.id for job in self.send_all(rest)]  # noqa: E731 - the batch, once more
-            raise BatchIncomplete([job.id for job in sent], ids, again) from error
+            raise BatchIncomplete(
+                [*(job.id for job in sent), *kept], ids, again, may_double=not self.backend.can.memory
+            ) from error
 
     def _run_rest_here(self, batch: Sequence[Prepared], sent: Sequence[Job[object]]) -> list[Job[object]]:
         written = iter(sent)

@@ -77,6 +77,7 @@ HEAVY = (
 # Where `except Exception` may stand: around the user's call, in an actor's tick, around a listener.
 # "module:qualified name" -> why
 CATCHES_EVERYTHING: dict[str, str] = {
+    "typedgator.backends.sqs.backend:SqsBackend._poll": "a thread of its own: the claim that waits for it raises it",
     "typedgator.cli.loading:import_named": "imports the user's module",
     "typedgator.contrib.django.relay:Relay._calmly": "the relay's tick: it outlives a bad row, database or backend",
     "typedgator.contrib.django.carrier:failed": "raises the task's error, so that Django's log line finds it",

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.sqs.servers import Server
+from tests.integration.sqs.servers import Server, ServersClock
+from typedgator.backends.connect import connect
+from typedgator.testing.contract.bench import Bench
 
 
 @pytest.fixture(scope="module")
@@ -22,3 +24,13 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setattr("typedgator.backends.sqs.backend.SURE_S", 0)
+
+
+@pytest.fixture
+def bench(server: Server) -> Bench:
+    """A fresh place."""
+    server.fail()
+    clock = ServersClock(server)
+    backend = connect(server.dsn(), clock=clock)
+    backend.open()
+    return Bench(backend, clock)

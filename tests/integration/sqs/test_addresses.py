@@ -20,6 +20,11 @@ from typedgator.errors import ConfigurationError, Unsupported
         ("sqs://eu-central-1/?poll=0", "whole seconds from 1 to 20"),
         ("sqs://eu-central-1/?poll=21", "whole seconds from 1 to 20"),
         ("sqs://eu-central-1/?endpoint_url=localhost", "must begin with http"),
+        ("sqs://eu-central-1/?endpoint_url=http://", "must name a host"),
+        ("sqs://eu-central-1/?endpoint_url=http://local host", "must name a host"),
+        ("sqs://eu-central-1/?endpoint_url=http://localhost:99999", "must name a host"),
+        ("sqs://eu-central-1/?endpoint_url=http://[::1", "must name a host"),
+        ("sqs://eu-central-1/?endpoint_url=http://me:secret@localhost:4566", "holds credentials"),
         ("sqs://eu-central-1/?lease=30", "--lease"),
         ("sqs://eu-central-1/?create=yes", "create='yes'"),
         ("sqs://eu-central-1/?speed=9", "unknown option speed"),
@@ -54,6 +59,20 @@ def test_no_two_queues_have_one_name() -> None:
     assert len(set(names)) == len(names)
     assert places[0].queue_of("http://host/1234/" + places[0].name_of("a_b")) == "a_b"
     assert places[0].queue_of("http://host/1234/" + places[1].name_of("a_b")) is None
+
+
+@pytest.mark.parametrize("endpoint", ["http://localhost:4566/", "http://[::1]:4566", "https://sqs.example.com"])
+def test_an_endpoint_is_taken_as_it_is(endpoint: str) -> None:
+    """With or without a port, also of the newer internet."""
+    assert place_of(Dsn(f"sqs://eu-central-1/?endpoint_url={endpoint}")).endpoint_url == endpoint
+
+
+def test_what_others_call_their_queues_is_no_queue_of_ours() -> None:
+    """A FIFO queue under our prefix, and the prefix alone."""
+    place = Place(region="eu-central-1")
+
+    assert place.queue_of(f"http://host/1234/{place.begin}mails.fifo") is None
+    assert place.queue_of(f"http://host/1234/{place.begin}") is None
 
 
 @pytest.mark.parametrize(("queue", "words"), [("mails.slow", "not . or :"), ("x" * 80, "80 characters")])

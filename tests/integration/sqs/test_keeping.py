@@ -2,15 +2,13 @@
 
 import threading
 from collections.abc import Sequence
-from typing import Any
 
-import boto3
 import pytest
 
-from tests.integration.sqs.servers import Server, ServersClock, needs_sqs
+from tests.integration.sqs.inside import failed, left, raw, sqs_of
+from tests.integration.sqs.servers import Server, needs_sqs
 from typedgator.backends.connect import connect
 from typedgator.backends.contract import Beat, Settled
-from typedgator.backends.sqs.backend import SqsBackend
 from typedgator.errors import BackendUnavailable, ConfigurationError
 from typedgator.testing.contract.bench import LEASE_MS, Bench, Hand, job, named, numbers
 from typedgator.wire.ids import shown_id
@@ -19,43 +17,6 @@ from typedgator.wire.verdict import Canceled, Failed, Held, Released, RetryIn, S
 pytestmark = needs_sqs
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
-
-
-@pytest.fixture
-def bench(server: Server) -> Bench:
-    """A fresh place."""
-    server.fail()
-    clock = ServersClock(server)
-    backend = connect(server.dsn(), clock=clock)
-    backend.open()
-    return Bench(backend, clock)
-
-
-def sqs_of(bench: Bench) -> SqsBackend:
-    """The backend itself."""
-    assert isinstance(bench.backend, SqsBackend)
-    return bench.backend
-
-
-def raw(bench: Bench) -> Any:
-    """An SQS client of the test's own."""
-    place = sqs_of(bench).place
-    return boto3.Session(region_name=place.region).client("sqs", endpoint_url=place.endpoint_url)  # type: ignore[call-arg]
-
-
-def failed(bench: Bench) -> list[dict[str, Any]]:
-    """What is in the queue of failed jobs."""
-    url = sqs_of(bench).line.failed_url
-    answer = raw(bench).receive_message(QueueUrl=url, MessageAttributeNames=["All"], MaxNumberOfMessages=10)
-    return list(answer.get("Messages", []))
-
-
-def left(bench: Bench) -> tuple[int, int, int]:
-    """How many messages the queue has: to be seen, in flight, delayed."""
-    asked = ("", "NotVisible", "Delayed")
-    names = [f"ApproximateNumberOfMessages{name}" for name in asked]
-    said = raw(bench).get_queue_attributes(QueueUrl=sqs_of(bench).line.url_of("all"), AttributeNames=names)
-    return tuple(int(said["Attributes"][name]) for name in names)  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("end", [Succeeded(), Canceled(), Failed(b"error")], ids=lambda each: each.kind)

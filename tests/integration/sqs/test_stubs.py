@@ -6,7 +6,15 @@ from typing import Any, get_type_hints
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConfigNotFound,
+    ConfigParseError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
 
 from tests.integration.sqs.servers import needs_sqs
 from typedgator.backends.sqs import shapes
@@ -57,8 +65,8 @@ def test_each_shape_has_these_members(name: str) -> None:
 
 def test_the_drivers_errors_are_a_family() -> None:
     """As the stubs have them."""
-    assert issubclass(NoCredentialsError, BotoCoreError)
-    assert issubclass(PartialCredentialsError, BotoCoreError)
+    for kind in (ConfigNotFound, ConfigParseError, NoCredentialsError, PartialCredentialsError, ProfileNotFound):
+        assert issubclass(kind, BotoCoreError)
     assert not issubclass(ClientError, BotoCoreError)
     assert ClientError({"Error": {"Code": "X"}}, "Send").response["Error"]["Code"] == "X"
 

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from typedgator.backends.contract import Capabilities, Receipt, ReceiptStatus
+from typedgator.backends.sqs.crew import Finished
 from typedgator.backends.sqs.line import Line
 from typedgator.backends.sqs.parcel import LONGEST_DELAY_S, MOST_BYTES, Parcel, packed
 from typedgator.backends.sqs.shapes import SendEntry
 from typedgator.clock import Clock
 from typedgator.errors import BackendUnavailable, Unsupported
 from typedgator.wire.frame import Frame, pack_frame
-from typedgator.wire.ids import caller_id, shown_id
+from typedgator.wire.ids import JobId, caller_id, shown_id
 
 __all__ = ["CAN", "accept"]
 
@@ -39,20 +40,39 @@ CAN: Final = Capabilities(
 )
 
 
-def accept(line: Line, frames: Sequence[Frame], clock: Clock) -> list[Receipt]:
-    """Sends all of the frames. Raises Unsupported with nothing sent, or BackendUnavailable: some may have been sent."""
-    by_queue: dict[str, list[SendEntry]] = {}
-    for frame in frames:
-        by_queue.setdefault(frame.queue, []).append(_entry(frame, clock))
+def accept(line: Line, frames: Sequence[Frame], clock: Clock, sent: Finished) -> list[Receipt]:
+    """Sends all of the frames but those that `sent` knows, from a call that was interrupted.
+
+    Raises Unsupported with nothing sent, or BackendUnavailable: `kept` were sent, others may have been.
+    """
+    by_queue: dict[str, list[tuple[JobId, SendEntry]]] = {}
+    entries = [_entry(frame, clock) for frame in frames]
+    receipts: list[Receipt] = []
+    for frame, entry in zip(frames, entries, strict=True):
+        known = sent.find(frame.job_id) is not None
+        receipts.append(Receipt(ReceiptStatus.DUPLICATE if known else ReceiptStatus.NEW, frame.job_id))
+        if not known:
+            by_queue.setdefault(frame.queue, []).append((frame.job_id, entry))
     urls = {queue: line.url_of(queue) for queue in by_queue}
-    for queue, entries in by_queue.items():
-        refused = line.send(urls[queue], entries)
-        if refused:
-            raise BackendUnavailable(
-                f"SQS did not take {len(refused)} of {len(entries)} jobs for queue {queue}, and took the others: "
-                f"{refused[0].why}"
-            )
-    return [Receipt(ReceiptStatus.NEW, frame.job_id) for frame in frames]
+    kept: set[JobId] = set()
+    try:
+        for queue, posts in by_queue.items():
+            _send(line, queue, urls[queue], posts, kept)
+    except BackendUnavailable as error:
+        for job_id in kept:
+            sent.add(job_id)
+        error.kept = tuple(shown_id(frame.job_id) for frame in frames if sent.find(frame.job_id) is not None)
+        raise
+    return receipts
+
+
+def _send(line: Line, queue: str, url: str, posts: Sequence[tuple[JobId, SendEntry]], kept: set[JobId]) -> None:
+    refused = line.send(url, [entry for _, entry in posts], lambda place: kept.add(posts[place][0]))
+    if refused:
+        raise BackendUnavailable(
+            f"SQS did not take {len(refused)} of {len(posts)} jobs for queue {queue}, and took the others: "
+            f"{refused[0].why}"
+        )
 
 
 def _entry(frame: Frame, clock: Clock) -> SendEntry:

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from threading import Lock, Thread
 from typing import Final
 
-import msgspec
-
 from typedgator.backends.contract import (
     EVERY_QUEUE,
     Beat,
@@ -23,12 +21,12 @@ from typedgator.backends.contract import (
     WorkerId,
 )
 from typedgator.backends.sqs import accepting, settling
-from typedgator.backends.sqs.crew import Delivery, Finished, Member
-from typedgator.backends.sqs.line import MOST_ENTRIES, Line
+from typedgator.backends.sqs.crew import SHUNNED_S, Delivery, Finished, Member
+from typedgator.backends.sqs.line import MOST_ENTRIES, Line, TurnedDown
 from typedgator.backends.sqs.place import Place
 from typedgator.backends.sqs.sorting import Sorted, sort
 from typedgator.clock import Clock, SystemClock
-from typedgator.errors import BackendUnavailable, ConfigurationError, Unsupported, WorkerLapsed
+from typedgator.errors import BackendUnavailable, Unsupported, WorkerLapsed
 from typedgator.wire.frame import Frame
 from typedgator.wire.ids import JobId, new_id
 from typedgator.wire.verdict import Settlement, Token
@@ -53,6 +51,8 @@ class SqsBackend:
         self._crew: dict[WorkerId, Member] = {}
         self._done = Finished()
         """Jobs that ended here: another copy of one is deleted unrun."""
+        self._sent = Finished()
+        """Jobs of calls that were interrupted, and were sent all the same."""
         self._every: tuple[float, list[str]] = (0.0, [])
         self._looking = Lock()
 
@@ -78,8 +78,10 @@ class SqsBackend:
         self.line.close()
 
     def enqueue(self, frames: Sequence[Frame], /) -> list[Receipt]:
-        """Sends them. Not all or none: when it raises BackendUnavailable, some may have been sent."""
-        return accepting.accept(self.line, frames, self.clock)
+        """Sends them, not all or none: when it raises BackendUnavailable, those in `kept` were sent, and others may
+        have been. The same call again sends none of `kept` twice.
+        """
+        return accepting.accept(self.line, frames, self.clock, self._sent)
 
     def join(self, queues: Sequence[str], /, *, lease_ms: int) -> WorkerId:
         """A fresh identity of this process."""
@@ -116,7 +118,7 @@ class SqsBackend:
                     return claimed
                 if wait_ms == 0:
                     self._fetch(member, limit, wait_s=SURE_S)
-                    return self._deal(member, limit)
+                    return self._deal(member, limit) or member.unless_shunned()
                 self._start_polls(member, limit)
             if not self._waited(member, ends):
                 return self._deal(member, limit)
@@ -126,7 +128,7 @@ class SqsBackend:
         with member.guard:
             if member.has_suspect:
                 return []
-            order = {self.line.url_of(queue): place for place, queue in enumerate(self._queues(member))}
+            order = {self.line.known_url(queue): place for place, queue in enumerate(self._queues(member))}
             member.inbox.sort(key=lambda each: order.get(each.url, len(order)))
             claimed, back = member.deal(limit, self.clock)
         if back:
@@ -145,27 +147,43 @@ class SqsBackend:
         return [*before, *(queue for queue in every if queue not in (*before, *after)), *after[len(before) + 1 :]]
 
     def _fetch(self, member: Member, limit: int, *, wait_s: int = 0) -> None:
-        """Receives from one queue after the other, as many as are wanted. Raises BackendUnavailable."""
-        for queue in self._queues(member):
-            url = self.line.url_of(queue)
-            while (want := limit - len(member.inbox)) > 0 and url not in member.polls and not member.has_suspect:
-                most = 1 if member.careful else min(want, MOST_ENTRIES)
-                found = self._receive(member, url, most, wait_s)
-                if found < most or member.careful:
-                    break
+        """Receives from one queue after the other, as many as are wanted. One that SQS turns down is left alone for a
+        while, and the others are asked all the same; raises what it said when no other is left.
+        """
+        queues = self._queues(member)
+        for queue in queues:
+            if member.is_shunned(queue):
+                continue
+            try:
+                self._fetch_from(queue, member, limit, wait_s)
+            except TurnedDown as error:
+                self._every = self._every[0], [each for each in self._every[1] if each != queue]
+                member.shun(queue, error)
+                if len(queues) > 1:
+                    logger.warning("queue %s is not served for %d s: %s", queue, SHUNNED_S, error)
             if member.inbox and (wait_s or member.careful or len(member.inbox) >= limit):
+                return
+        if queues and not member.inbox and all(map(member.is_shunned, queues)):
+            member.unless_shunned()
+
+    def _fetch_from(self, queue: str, member: Member, limit: int, wait_s: int) -> None:
+        url = self.line.url_of(queue)
+        while (want := limit - len(member.inbox)) > 0 and url not in member.polls and not member.has_suspect:
+            most = 1 if member.careful else min(want, MOST_ENTRIES)
+            found = self._receive(member, url, most, wait_s)
+            if found < most or member.careful:
                 return
 
     def _receive(self, member: Member, url: str, most: int, wait_s: int) -> int:
         """How many messages came; those that can be run are in the inbox."""
+        failed_url = self.line.failed_url  # known before anything is in hand
         messages = self.line.receive(url, most, hide_s=member.hide_s, wait_s=wait_s)
-        if not messages:
-            return 0
-        mail = sort(url, messages, lambda job_id: self._done.find(job_id) is not None)
+        with member.guard:  # SQS may deliver a message twice, which is no crash of the one that is here
+            new = [each for each in messages if not member.renewed(each["MessageId"], each["ReceiptHandle"])]
+        mail = sort(url, failed_url, new, lambda job_id: self._done.find(job_id) is not None)
         with member.guard:
             over = member.over
             if not over:
-                mail = _without_doubles(member, mail)
                 member.careful = any(each.crashes for each in mail.ready) or (member.careful and not mail.ready)
                 member.inbox += mail.ready
             member.guard.notify_all()
@@ -176,9 +194,8 @@ class SqsBackend:
 
     def _put_away(self, url: str, mail: Sorted) -> None:
         """What cannot be run now: to the failed ones, or to its queue for later, and off this one."""
-        for to, entries in ((self.line.failed_url, mail.failed), (url, mail.later)):
-            if entries and (refused := self.line.send(to, entries)):
-                raise BackendUnavailable(f"SQS did not take {len(refused)} jobs: {refused[0].why}")
+        for refused in settling.send_on(self.line, mail.on):
+            logger.error("a message stays in %s that cannot be run, nor sent elsewhere: %s", url, refused.why)
         self.line.delete(url, mail.over)
 
     def _give_back(self, deliveries: Sequence[Delivery]) -> None:
@@ -192,6 +209,8 @@ class SqsBackend:
     def _start_polls(self, member: Member, limit: int) -> None:
         """One thread waits at each queue, and goes on when the claim that wanted it has ended."""
         for queue in self._queues(member):
+            if member.is_shunned(queue):
+                continue
             url = self.line.url_of(queue)
             with member.guard:
                 if member.over or url in member.polls:
@@ -209,7 +228,7 @@ class SqsBackend:
         trouble: Exception | None = None
         try:
             self._receive(member, url, most, self.place.poll_s)
-        except (BackendUnavailable, ConfigurationError) as error:
+        except Exception as error:  # in a thread that nobody looks at: the claim that waits for it raises it
             trouble = error
         with member.guard:
             member.polls.discard(url)
@@ -295,15 +314,3 @@ class SqsBackend:
             member.take_all()
             return None
         return member
-
-
-def _without_doubles(member: Member, mail: Sorted) -> Sorted:
-    """SQS may deliver a message twice: what this worker has already is only given its newest handle."""
-    ready: list[Delivery] = []
-    for each in mail.ready:
-        mine = member.delivered(each.message_id)
-        if mine is None:
-            ready.append(each)
-        else:
-            mine.handle = each.handle
-    return msgspec.structs.replace(mail, ready=ready)

@@ -23,6 +23,8 @@ LONGEST_LEASE_S: Final = 43_200.0
 """So long at most a message is hidden."""
 KNOWN_S: Final = 600.0
 """Settled attempts and finished jobs are known so long, in this process."""
+SHUNNED_S: Final = 5.0
+"""A queue that SQS turns down is left alone for so long."""
 _granting: Final = Lock()
 _granted: list[Token] = [0]
 
@@ -99,6 +101,7 @@ class Member:
         """There are suspects about: jobs are received one by one, lest they share a crash."""
         self.trouble: Exception | None = None
         """What a wait ended with."""
+        self._shunned: Final[dict[str, tuple[float, Exception]]] = {}
 
     @property
     def hide_s(self) -> int:
@@ -110,14 +113,36 @@ class Member:
         """Whether a job is in hand that has a crash behind it."""
         return any(held.claimed.crashes for held in list(self.held.values()))
 
+    def shun(self, queue: str, why: Exception) -> None:
+        """Asks nothing of this queue for a while."""
+        self._shunned[queue] = time.monotonic() + SHUNNED_S, why
+
+    def is_shunned(self, queue: str) -> bool:
+        """Whether that while lasts."""
+        found = self._shunned.get(queue)
+        return found is not None and time.monotonic() < found[0]
+
+    def unless_shunned(self) -> list[Claimed]:
+        """Nothing; but raises the newest reason where a queue is shunned, and from then on none is."""
+        now = time.monotonic()
+        why = [reason for until, reason in self._shunned.values() if now < until]
+        self._shunned.clear()
+        if why:
+            raise why[-1]
+        return []
+
     def lost_replies(self, seen: Token, limit: int) -> list[Claimed]:
         """What was handed out and not heard of."""
         return [held.claimed for token, held in sorted(self.held.items()) if token > seen][:limit]
 
-    def delivered(self, message_id: str) -> Delivery | None:
-        """What this worker has of a message already."""
+    def renewed(self, message_id: str, handle: str) -> bool:
+        """Whether this worker has the message already: then this is its handle from now on."""
         mine = (*(held.delivery for held in self.held.values()), *self.inbox)
-        return next((each for each in mine if each.message_id == message_id), None)
+        for each in mine:
+            if each.message_id == message_id:
+                each.handle = handle
+                return True
+        return False
 
     def deal(self, limit: int, clock: Clock) -> tuple[list[Claimed], list[Delivery]]:
         """Hands out what is in the inbox: up to the first suspect, or a suspect alone; and what had better go back.

@@ -11,22 +11,31 @@ from typing import Final, TypeVar, cast
 import msgspec
 from boto3 import Session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConfigNotFound,
+    ConfigParseError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
 
 from typedgator.backends.sqs.parcel import MOST_BYTES, size_of
 from typedgator.backends.sqs.place import Place
 from typedgator.backends.sqs.shapes import BatchAnswer, Client, Message, SendEntry, Undone
 from typedgator.errors import BackendUnavailable, ConfigurationError
 
-__all__ = ["Line", "Refused"]
+__all__ = ["Line", "Refused", "TurnedDown"]
 
 logger: Final = logging.getLogger("typedgator.sqs")
 
 E = TypeVar("E")
 MOST_ENTRIES: Final = 10
-CONNECT_S: Final = 5
-ANSWER_S: Final = 15
-"""More than a long poll takes, and so much for the answer."""
+CONNECT_S: Final = 4
+ANSWER_S: Final = 5
+"""A request of somebody's may wait for it, or the heartbeat of a lease. The answer to a long poll may come later."""
+TRIES: Final = 3
 RETENTION_S: Final = 1_209_600
 """14 days: the longest that SQS keeps a message."""
 MOST_RECEIPTS: Final = 1000
@@ -47,12 +56,17 @@ class Refused(msgspec.Struct, frozen=True):
     why: str
 
 
+class TurnedDown(BackendUnavailable):
+    """SQS answered, and did not do it: other queues may fare better."""
+
+
 class Line:
     """Calls for one place, from any thread; a process that was forked has connections of its own."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._client: Client | None = None
+        self._clients: dict[bool, Client] = {}
+        """One that is impatient, and one for long polls."""
         self._pid = 0
         self._urls: dict[str, str] = {}
         self._opening = Lock()
@@ -68,15 +82,22 @@ class Line:
         """The URL of the queue of failed jobs."""
         return self._url(self.place.failed)
 
+    def known_url(self, queue: str) -> str | None:
+        """The URL of one of our queues, without asking for it."""
+        return self._urls.get(self.place.name_of(queue))
+
     def every_queue(self) -> list[str]:
-        """The names of all queues of this place, sorted."""
+        """The names of all queues of this place, sorted. Their URLs are known from then on: none is made anew."""
         found: list[str] = []
         token = ""
         with _ours("ListQueues"):
             while True:
                 more = {"NextToken": token} if token else {}
                 page = self._ask().list_queues(QueueNamePrefix=self.place.begin, MaxResults=1000, **more)
-                found += [queue for url in page.get("QueueUrls", []) if (queue := self.place.queue_of(url))]
+                for url in page.get("QueueUrls", []):
+                    if (queue := self.place.queue_of(url)) is not None:
+                        self._urls[self.place.name_of(queue)] = url
+                        found.append(queue)
                 token = page.get("NextToken", "")
                 if not token:
                     return sorted(found)
@@ -84,9 +105,9 @@ class Line:
     def close(self) -> None:
         """Hangs up; a later call connects again."""
         with self._opening:
-            client, self._client = self._client, None
+            clients, self._clients = self._clients, {}
             self._urls.clear()
-        if client is not None:
+        for client in clients.values():
             client.close()
 
     def _url(self, name: str) -> str:
@@ -124,29 +145,43 @@ class Line:
             answer = self._ask().get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         return answer.get("Attributes", {})["QueueArn"]
 
-    def _ask(self) -> Client:
-        if self._client is None or self._pid != os.getpid():
+    def _ask(self, *, patient: bool = False) -> Client:
+        client = self._clients.get(patient) if self._pid == os.getpid() else None
+        if client is None:
             with self._opening:
-                if self._client is None or self._pid != os.getpid():
-                    self._client, self._pid = _connected(self.place), os.getpid()
-        return self._client
+                if self._pid != os.getpid():
+                    self._clients, self._pid = {}, os.getpid()
+                if (client := self._clients.get(patient)) is None:
+                    client = self._clients[patient] = _connected(self.place, self.place.poll_s if patient else 0)
+        return client
+
+    def _forget(self, url: str) -> None:
+        """A queue that was deleted is looked for, and made, by the next call."""
+        for name in [name for name, known in list(self._urls.items()) if known == url]:
+            self._urls.pop(name, None)
 
     # What
 
-    def send(self, url: str, entries: Sequence[SendEntry]) -> list[Refused]:
-        """Sends all of them, in their order. Raises BackendUnavailable when that went wrong for some."""
+    def send(
+        self, url: str, entries: Sequence[SendEntry], kept: Callable[[int], object] = lambda place: None
+    ) -> list[Refused]:
+        """Sends all of them, in their order; `kept` is told the place of each that SQS has. Raises BackendUnavailable
+        when that went wrong for some: those that `kept` does not know of may be there, too."""
         return self._batches(
             "SendMessageBatch",
+            url,
             _posts(entries),
             lambda part: self._ask().send_message_batch(
                 QueueUrl=url, Entries=[{**entry, "Id": str(place)} for place, entry in enumerate(part)]
             ),
+            kept,
         )
 
     def delete(self, url: str, handles: Sequence[str]) -> list[Refused]:
         """Deletes all of them. SQS may answer well for a handle that is out of date, and delete nothing."""
         return self._batches(
             "DeleteMessageBatch",
+            url,
             _tens(handles),
             lambda part: self._ask().delete_message_batch(
                 QueueUrl=url,
@@ -158,6 +193,7 @@ class Line:
         """Nobody else receives them from now on for so long."""
         return self._batches(
             "ChangeMessageVisibilityBatch",
+            url,
             _tens(handles),
             lambda part: self._ask().change_message_visibility_batch(
                 QueueUrl=url,
@@ -170,8 +206,8 @@ class Line:
 
     def receive(self, url: str, most: int, *, hide_s: int, wait_s: int) -> list[Message]:
         """Up to ten, hidden from others for `hide_s`."""
-        with _ours("ReceiveMessage"):
-            answer = self._ask().receive_message(
+        with self._at(url, "ReceiveMessage"):
+            answer = self._ask(patient=wait_s > 0).receive_message(
                 QueueUrl=url,
                 AttributeNames=["ApproximateReceiveCount", "SentTimestamp", "ApproximateFirstReceiveTimestamp"],
                 MessageAttributeNames=["All"],
@@ -182,25 +218,48 @@ class Line:
         return answer.get("Messages", [])
 
     def _batches(
-        self, call: str, parts: Iterator[Sequence[E]], ask: Callable[[Sequence[E]], BatchAnswer]
+        self,
+        call: str,
+        url: str,
+        parts: Iterator[Sequence[E]],
+        ask: Callable[[Sequence[E]], BatchAnswer],
+        done: Callable[[int], object] = lambda place: None,
     ) -> list[Refused]:
         """Each part in one call, then what was not done one by one. Those that SQS will never do are told."""
         refused: list[Refused] = []
         start = 0
         for part in parts:
-            for undone in self._asked(call, ask, part):
-                place = int(undone["Id"])
-                again = [undone] if undone["SenderFault"] else self._asked(call, ask, part[place : place + 1])
-                for still in again:
-                    if not still["SenderFault"]:
-                        raise BackendUnavailable(f"SQS could not {call} one of {len(part)}: {_words(still)}")
-                    refused.append(Refused(start + place, _words(still)))
+            undone = {int(each["Id"]): each for each in self._asked(call, url, ask, part)}
+            for place in range(len(part)):
+                if place not in undone:
+                    done(start + place)
+            trouble: Undone | None = None
+            for place, each in sorted(undone.items()):
+                still = [each] if each["SenderFault"] else self._asked(call, url, ask, part[place : place + 1])
+                if not still:
+                    done(start + place)
+                elif still[0]["SenderFault"]:
+                    refused.append(Refused(start + place, _words(still[0])))
+                else:
+                    trouble = still[0]
+            if trouble is not None:
+                raise TurnedDown(f"SQS could not {call} one of {len(part)}: {_words(trouble)}")
             start += len(part)
         return refused
 
-    def _asked(self, call: str, ask: Callable[[Sequence[E]], BatchAnswer], part: Sequence[E]) -> list[Undone]:
-        with _ours(call):
+    def _asked(self, call: str, url: str, ask: Callable[[Sequence[E]], BatchAnswer], part: Sequence[E]) -> list[Undone]:
+        with self._at(url, call):
             return ask(part).get("Failed", [])
+
+    @contextmanager
+    def _at(self, url: str, call: str) -> Generator[None]:
+        with _ours(f"{call} at {url.rpartition('/')[2]}"):
+            try:
+                yield
+            except ClientError as error:
+                if _code(error) in _UNKNOWN_QUEUE:
+                    self._forget(url)
+                raise
 
 
 def _posts(entries: Sequence[SendEntry]) -> Iterator[Sequence[SendEntry]]:
@@ -223,12 +282,12 @@ def _tens(all_of_them: Sequence[E]) -> Iterator[Sequence[E]]:
         yield all_of_them[start : start + MOST_ENTRIES]
 
 
-def _connected(place: Place) -> Client:
+def _connected(place: Place, wait_s: int) -> Client:
     config = Config(
         connect_timeout=CONNECT_S,
-        read_timeout=place.poll_s + ANSWER_S,
+        read_timeout=ANSWER_S + wait_s,
         max_pool_connections=50,
-        retries={"mode": "standard", "total_max_attempts": 3},
+        retries={"mode": "standard", "total_max_attempts": TRIES},
         tcp_keepalive=True,
     )
     with _ours("connecting"):
@@ -246,9 +305,11 @@ def _ours(call: str) -> Generator[None]:
             f"AWS credentials were not found, or not all of them ({error}): boto3 looks into the environment "
             "(AWS_PROFILE, AWS_ACCESS_KEY_ID, …), ~/.aws and the role of the machine"
         ) from error
+    except (ConfigNotFound, ConfigParseError, ProfileNotFound) as error:
+        raise ConfigurationError(f"the AWS configuration of this process cannot be used: {error}") from error
     except ClientError as error:
         hint = ": look at the credentials and the IAM policy" if _code(error) in _FORBIDDEN else ""
-        raise BackendUnavailable(f"SQS refused {call}: {error}{hint}") from error
+        raise TurnedDown(f"SQS refused {call}: {error}{hint}") from error
     except (BotoCoreError, OSError) as error:
         raise BackendUnavailable(f"SQS did not answer {call}: {error}") from error
 

@@ -5,6 +5,7 @@ each time that it is received but the first, somebody who had it fell silent: a 
 """
 
 import binascii
+import re
 from base64 import b64decode, b64encode
 from typing import Final
 
@@ -18,8 +19,13 @@ __all__ = ["MOST_BYTES", "Parcel", "Postage", "arrived", "packed", "size_of", "s
 
 MOST_BYTES: Final = 262_144
 """One call, and so one message, with names, types and values of its attributes."""
+MOST_ATTRIBUTES: Final = 10
 LONGEST_DELAY_S: Final = 900
 _NUMBERS: Final = ("spent", "crashes", "rest_ms", "held_ms")
+_NUMBER: Final = re.compile("[0-9]{1,15}")
+_UNSENDABLE: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What SQS refuses in a text: in a body as in an attribute."""
+MOST_TEXT: Final = 1024
 
 
 class Parcel(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,19 +69,16 @@ def packed(parcel: Parcel, delay_ms: int = 0) -> SendEntry:
 
 
 def stray(message: Message, reason: str) -> SendEntry:
-    """The entry by which a message that is no job goes to the failed ones, as it came."""
+    """The entry by which a message that is no job goes to the failed ones: as it came, and why if it has room."""
     attributes = message.get("MessageAttributes", {})
-    return {
-        "Id": "",
-        "MessageBody": message["Body"],
-        "DelaySeconds": 0,
-        "MessageAttributes": attributes if len(attributes) > 9 else attributes | {"reason": _text(reason)},
-    }
+    entry: SendEntry = {"Id": "", "MessageBody": message["Body"], "DelaySeconds": 0, "MessageAttributes": attributes}
+    reasoned: SendEntry = {**entry, "MessageAttributes": attributes | {"reason": _text(reason)}}
+    return reasoned if len(attributes) < MOST_ATTRIBUTES and size_of(reasoned) <= MOST_BYTES else entry
 
 
 def size_of(entry: SendEntry) -> int:
     """What SQS counts of a message."""
-    counted = len(entry["MessageBody"])
+    counted = len(entry["MessageBody"].encode())
     for name, value in entry["MessageAttributes"].items():
         text, data = value.get("StringValue", ""), value.get("BinaryValue", b"")
         counted += len(name) + len(value["DataType"]) + len(text.encode()) + len(data)
@@ -86,7 +89,7 @@ def unpacked(message: Message) -> Parcel:
     """The job in a message. Raises PayloadMismatch when it is none of ours."""
     attributes = message.get("MessageAttributes", {})
     try:
-        numbers = {name: int(attributes[name].get("StringValue", "")) for name in _NUMBERS if name in attributes}
+        numbers = {name: _count(attributes[name].get("StringValue", "")) for name in _NUMBERS if name in attributes}
         job_id = parse_id(attributes["job_id"].get("StringValue", ""))
         frame = b64decode(message["Body"], validate=True)
     except (KeyError, ValueError, binascii.Error) as error:
@@ -113,8 +116,14 @@ def arrived(message: Message) -> Postage:
 
 
 def _text(text: str) -> MessageAttribute:
-    return {"DataType": "String", "StringValue": text}
+    return {"DataType": "String", "StringValue": _UNSENDABLE.sub("\ufffd", text)[:MOST_TEXT]}
 
 
 def _number(number: int) -> MessageAttribute:
     return {"DataType": "Number", "StringValue": str(number)}
+
+
+def _count(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"{text:.50} is no count")
+    return int(text)

@@ -2,6 +2,7 @@
 
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -57,7 +58,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     def queue_of(self, url: str) -> str | None:
         """Our queue behind an SQS queue's URL; None when it is not of this place."""
         name = url.rpartition("/")[2]
-        return name[len(self.begin) :] if name.startswith(self.begin) and name != self.begin else None
+        queue = name.removeprefix(self.begin)
+        return queue if name.startswith(self.begin) and _QUEUE.fullmatch(queue) else None
 
 
 def place_of(dsn: Dsn) -> Place:
@@ -95,9 +97,22 @@ def place_of(dsn: Dsn) -> Place:
 
 def _endpoint(dsn: Dsn) -> str | None:
     said = dsn.take("endpoint_url", "")
-    if said and not said.startswith(("http://", "https://")):
-        raise ConfigurationError(f"DSN {masked(dsn.text)!r}: endpoint_url={said!r} must begin with http:// or https://")
-    return said or None
+    if not said:
+        return None
+    shown = f"DSN {masked(dsn.text)!r}: endpoint_url={masked(said)!r}"
+    if not said.startswith(("http://", "https://")):
+        raise ConfigurationError(f"{shown} must begin with http:// or https://")
+    url = None
+    try:
+        url = urlsplit(said)
+        is_one = bool(url.hostname and re.fullmatch(r"[A-Za-z0-9.:_-]+", url.hostname)) and url.port != 0
+    except ValueError:
+        is_one = False
+    if url is None or not is_one:
+        raise ConfigurationError(f"{shown} must name a host, and a port where it has one: http://localhost:4566")
+    if "@" in url.netloc:
+        raise ConfigurationError(f"{shown} holds credentials: leave them out, boto3 finds them where all AWS tools do")
+    return said
 
 
 def _poll(dsn: Dsn) -> int:

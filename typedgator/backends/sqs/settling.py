@@ -4,14 +4,15 @@ The copy is sent first: who dies in between has a job twice, not none. SQS never
 so what ends a worker's right is its own lease: afterwards nothing is sent or deleted, and the answer is LOST.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, assert_never
 
 import msgspec
 
 from typedgator.backends.contract import Settled
 from typedgator.backends.sqs.crew import Delivery, Finished, Held, Member
-from typedgator.backends.sqs.line import Line
+from typedgator.backends.sqs.line import Line, Refused
 from typedgator.backends.sqs.parcel import MOST_BYTES, Parcel, packed, size_of
 from typedgator.backends.sqs.shapes import SendEntry
 from typedgator.errors import BackendUnavailable
@@ -28,10 +29,19 @@ from typedgator.wire.verdict import (
     Verdict,
 )
 
-__all__ = ["fail", "give_back", "settle"]
+__all__ = ["Post", "fail", "give_back", "send_on", "settle"]
 
 HELD_AGAIN_MS: Final = 30_000
 """A job that its worker cannot run is tried by the next one after so long."""
+
+
+class Post(msgspec.Struct, frozen=True):
+    """A copy, where it is sent `to`, and the original that it stands for: its queue, and its handle."""
+
+    to: str
+    entry: SendEntry
+    at: str
+    handle: str
 
 
 def settle(line: Line, member: Member, settlements: Sequence[Settlement], done: Finished) -> list[Settled]:
@@ -48,8 +58,17 @@ def settle(line: Line, member: Member, settlements: Sequence[Settlement], done: 
 
 def give_back(line: Line, deliveries: Sequence[Delivery]) -> None:
     """Jobs that were received and not run go back as they are. Raises BackendUnavailable."""
-    _send(line, [(each.url, packed(each.parcel)) for each in deliveries])
-    _delete(line, deliveries)
+    if refused := send_on(line, [Post(each.url, packed(each.parcel), each.url, each.handle) for each in deliveries]):
+        raise BackendUnavailable(f"SQS did not take {len(refused)} jobs that go back: {refused[0].why}")
+
+
+def send_on(line: Line, posts: Sequence[Post]) -> list[Refused]:
+    """Sends the copies, then deletes the originals: of those alone that were sent. Raises BackendUnavailable."""
+    sent: list[Post] = []
+    try:
+        return _send(line, [(post.to, post.entry) for post in posts], lambda place: sent.append(posts[place]))
+    finally:
+        _delete(line, [(post.at, post.handle) for post in sent])
 
 
 def fail(parcel: Parcel, reason: str, outcome: bytes = b"") -> SendEntry:
@@ -83,10 +102,14 @@ def _end(line: Line, member: Member, settlements: Sequence[Settlement], done: Fi
         for each, held in pairs
         if not held.sent and (copy := _copy(line, held, each.verdict)) is not None
     ]
-    _send(line, [(url, entry) for _, _, url, entry in copies])
-    for held, kind, _, _ in copies:
+
+    def sent(place: int) -> None:
+        held, kind, _, _ = copies[place]
         held.sent = kind
-    gone = _delete(line, [held.delivery for _, held in pairs])
+
+    if refused := _send(line, [(url, entry) for _, _, url, entry in copies], sent):
+        raise BackendUnavailable(f"SQS did not take {len(refused)} jobs that go on: {refused[0].why}")
+    gone = _delete(line, [(held.delivery.url, held.delivery.handle) for _, held in pairs])
     lost: set[Token] = set()
     with member.guard:
         for each, held in pairs:
@@ -125,16 +148,24 @@ def _copy(line: Line, held: Held, verdict: Verdict) -> tuple[str, SendEntry] | N
             assert_never(verdict)
 
 
-def _send(line: Line, posts: Sequence[tuple[str, SendEntry]]) -> None:
+def _send(line: Line, posts: Sequence[tuple[str, SendEntry]], kept: Callable[[int], object]) -> list[Refused]:
+    """To each queue in their order; `kept` is told the place of each that SQS has."""
+    refused: list[Refused] = []
     for url in dict.fromkeys(url for url, _ in posts):
-        if refused := line.send(url, [entry for to, entry in posts if to == url]):
-            raise BackendUnavailable(f"SQS did not take {len(refused)} jobs that go on: {refused[0].why}")
+        places = [place for place, (to, _) in enumerate(posts) if to == url]
+        answer = line.send(url, [posts[place][1] for place in places], partial(_tell, kept, places))
+        refused += [Refused(places[each.place], each.why) for each in answer]
+    return refused
 
 
-def _delete(line: Line, deliveries: Sequence[Delivery]) -> set[str]:
-    """The handles that SQS does not know any more."""
+def _tell(kept: Callable[[int], object], places: Sequence[int], number: int) -> None:
+    kept(places[number])
+
+
+def _delete(line: Line, letters: Sequence[tuple[str, str]]) -> set[str]:
+    """The handles, of these at their queues, that SQS does not know any more."""
     gone: set[str] = set()
-    for url in dict.fromkeys(each.url for each in deliveries):
-        handles = [each.handle for each in deliveries if each.url == url]
+    for url in dict.fromkeys(url for url, _ in letters):
+        handles = [handle for at, handle in letters if at == url]
         gone |= {handles[refused.place] for refused in line.delete(url, handles)}
     return gone
