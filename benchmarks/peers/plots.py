@@ -27,12 +27,13 @@ COST = {
 
 
 def draw(table: Table, wanted: dict[str, tuple[str, ...]], file: Path) -> None:
-    """Six small charts, the best on top."""
+    """Six charts in pairs, the best on top: to be read at the width of a page's text."""
     columns = [(title, column) for title, heads in wanted.items() for column in SECTIONS[title] if column[0] in heads]
-    figure, places = plt.subplots(2, 3, figsize=(13, 7.5), layout="constrained")
+    figure, places = plt.subplots(3, 2, figsize=(9, 10), layout="constrained")
     for place, (title, column) in zip(places.flat, columns, strict=True):
         bars(place, table, title, column)
-    figure.savefig(file, dpi=110, metadata={"Software": None})
+    figure.get_layout_engine().set(hspace=0.06, wspace=0.04)
+    figure.savefig(file, dpi=160, metadata={"Software": None})
     plt.close(figure)
 
 
@@ -42,14 +43,23 @@ def bars(place: plt.Axes, table: Table, title: str, column: Column) -> None:
     found = sorted(((value, peer) for peer in table.peers if (value := find(table, peer)) is not None), reverse=less)
     values, names = [value for value, _ in found], [peer for _, peer in found]
     colours = ["#1b7f5a" if peer == OURS else "#9aa7b1" for peer in names]
-    drawn = place.barh(names, values, color=colours)
-    place.bar_label(drawn, [number(value) for value in values], padding=3, fontsize=8)
-    place.set_title(head if title == MIXED else f"{title}: {head}", fontsize=9)
-    place.set_xlabel("less is better" if less else "more is better", fontsize=8)
-    place.tick_params(labelsize=8)
-    place.margins(x=0.18)
-    for side in ("top", "right"):
+    most = longest(values) if less else max(values)
+    drawn = place.barh(names, [min(value, most) for value in values], color=colours)
+    labels = [number(value) + (", cut off" if value > most else "") for value in values]
+    place.bar_label(drawn, labels, padding=3, fontsize=9)
+    place.set_title(head if title == MIXED else f"{title}: {head}", fontsize=11)
+    place.set_xlabel("less is better" if less else "more is better", fontsize=9)
+    place.tick_params(labelsize=9, left=False)
+    place.set_xticks([])  # each bar says its figure
+    place.margins(x=0.25, y=0.02)
+    for side in ("top", "right", "bottom"):
         place.spines[side].set_visible(False)
+
+
+def longest(values: list[float]) -> float:
+    """How long a bar may be, so that one outlier does not make lines of all others."""
+    *_, second, first = sorted([0.0, *values])
+    return first if first <= 5 * second or not second else 3 * second
 
 
 def main(summary: str, folder: str) -> None:
