@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from thumbnails import store
 from thumbnails.gator import gator
-from thumbnails.tasks import Widths, make_thumbnails
+from thumbnails.tasks import Width, Widths, make_thumbnails
 from typedgator import BackendUnavailable, ConfigurationError, JobState, JobUnknown, Worker
 from typedgator.contrib.asgi import lifespan
 
@@ -86,7 +86,7 @@ async def status(job_id: str) -> Status:
 
 
 @app.get("/images/{image_id}/{width}")
-async def picture(image_id: UUID, width: int) -> FileResponse:
+async def picture(image_id: UUID, width: Width) -> FileResponse:
     """A thumbnail."""
     path = store.thumbnail(image_id, width)
     if not path.is_file():

@@ -9,9 +9,13 @@ import tempfile
 from pathlib import Path
 from uuid import UUID
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 DATA = Path(os.environ.get("THUMBNAILS_DATA", "data"))
+FORMATS = ("GIF", "JPEG", "PNG", "WEBP")
+"""Pillow opens many more; for some it starts other programs."""
+MOST_PIXELS = 50_000_000
+"""A file of 200 bytes can unfold into gigabytes, and so can the thumbnail of one that is a single column of pixels."""
 
 
 def original(image_id: UUID) -> Path:
@@ -30,10 +34,10 @@ def keep(image_id: UUID, content: bytes) -> None:
 
 
 def make(image_id: UUID, width: int) -> None:
-    """Writes the thumbnail of an original: as wide as asked, as high as its form wants."""
-    with Image.open(original(image_id)) as image, io.BytesIO() as file:
+    """Writes the thumbnail of an original: as wide as asked, as high as its form wants, or cropped."""
+    with Image.open(original(image_id), formats=FORMATS) as image, io.BytesIO() as file:
         upright = ImageOps.exif_transpose(image).convert("RGB")
-        height = max(1, round(upright.height * width / upright.width))
+        height = min(max(1, round(upright.height * width / upright.width)), MOST_PIXELS // width)
         ImageOps.fit(upright, (width, height)).save(file, format="PNG")
         _write(thumbnail(image_id, width), file.getvalue())
 
@@ -41,10 +45,15 @@ def make(image_id: UUID, width: int) -> None:
 def check(content: bytes) -> None:
     """Raises ValueError, saying why, for what is no image, or one that would fill the memory."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            width, height = image.size
             image.verify()
+    except UnidentifiedImageError as error:
+        raise ValueError(f"it is none of {', '.join(FORMATS)}") from error
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(str(error)) from error
+    if width * height > MOST_PIXELS:
+        raise ValueError(f"it has {width} x {height} pixels, and {MOST_PIXELS:,} is the most")
 
 
 def _write(path: Path, content: bytes) -> None:

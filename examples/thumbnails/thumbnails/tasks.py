@@ -9,7 +9,8 @@ from thumbnails import store
 from thumbnails.gator import gator
 from typedgator import current_job
 
-Widths = Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=1, max_length=20)]
+Width = Annotated[int, Field(ge=1, le=4096)]
+Widths = Annotated[list[Width], Field(min_length=1, max_length=20)]
 """The handler takes the same type, so what it accepts the task accepts."""
 
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from PIL import Image
@@ -19,6 +20,20 @@ def photo(width: int, height: int) -> bytes:
     image.paste("blue", (width // 2, 0, width, height))
     with io.BytesIO() as file:
         image.save(file, "JPEG")
+        return file.getvalue()
+
+
+def column(height: int) -> bytes:
+    """A PNG of some hundred bytes, one pixel wide."""
+    with io.BytesIO() as file:
+        Image.new("1", (1, height)).save(file, "PNG")
+        return file.getvalue()
+
+
+def square(side: int) -> bytes:
+    """A PNG of some kilobytes, and of as many pixels as that."""
+    with io.BytesIO() as file:
+        Image.new("1", (side, side)).save(file, "PNG", optimize=True)
         return file.getvalue()
 
 
@@ -73,9 +88,27 @@ def test_what_is_no_image_is_refused_before_anything_is_queued(tmp_path: Path) -
         assert site.ask("/images?width=0", photo(8, 8)).status == 422
         assert site.ask("/images", photo(8, 8)).status == 422
         assert site.ask("/images?" + "&".join(["width=8"] * 21), photo(8, 8)).status == 422
+        with io.BytesIO() as file:
+            Image.new("L", (8, 8)).save(file, "EPS")
+            assert site.ask("/images?width=64", file.getvalue()).status == 415
+        refused = site.ask("/images?width=64", square(8000))
+        assert (refused.status, "8000 x 8000 pixels" in refused.json()["detail"]) == (415, True)
+        assert site.ask(f"/images/{uuid4()}/{'9' * 300}").status == 422
         assert site.ask("/jobs/no-such-job").status == 404
         assert site.ask("/jobs/no%20id").status == 404
     assert not (site.folder / "data").exists()
+
+
+def test_a_column_of_pixels_does_not_fill_the_memory(tmp_path: Path) -> None:
+    """Its thumbnail would have a million million of them; it is cropped."""
+    with Example(copied("thumbnails", tmp_path), READY) as site:
+        accepted = site.ask("/images?width=4096", column(60_000)).json()
+        site.waits(
+            lambda: site.ask(f"/jobs/{accepted['job']}").json()["state"] in {"success", "failed"}, "the job is not over"
+        )
+
+        with Image.open(io.BytesIO(site.ask(f"/images/{accepted['image']}/4096").content)) as thumbnail:
+            assert thumbnail.size == (4096, 50_000_000 // 4096)
 
 
 @needs_redis
