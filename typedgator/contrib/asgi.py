@@ -6,7 +6,7 @@ manager, and `lifespan` makes one; `serving` is for those who have a lifespan of
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
@@ -50,7 +50,7 @@ async def serving(gator: Gator, *, worker: Callable[[], Worker] | None = None) -
         if worker is None:
             yield
         else:
-            async with _at_work(worker()):
+            async with _at_work(_made(worker)):
                 yield
     finally:
         await asyncio.to_thread(gator.close)
@@ -87,6 +87,15 @@ def _tell(running: asyncio.Future[WorkerReport]) -> None:
     error = None if running.cancelled() else running.exception()
     if error is not None:
         logger.error("the embedded worker has ended, no job is run here any more: %s", error, exc_info=error)
+
+
+def _made(worker: Callable[[], object]) -> Worker:
+    made = worker()
+    if isinstance(made, Worker):
+        return made
+    if isinstance(made, Coroutine):
+        made.close()
+    raise ConfigurationError(f"worker made {made!r:.100}, not a Worker: worker=lambda: Worker(gator)")
 
 
 def _check(gator: object, worker: object) -> None:

@@ -275,3 +275,18 @@ def test_a_worker_in_the_place_of_what_makes_one_is_refused() -> None:
         lifespan(gator, worker=Worker(gator))  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="gator must be a Gator"):
         lifespan("redis://localhost")  # type: ignore[arg-type]
+
+
+def test_what_makes_no_worker_ends_the_start() -> None:
+    """By forgetting its return, or by being async: no application serves without the worker that it should have."""
+    gator = Gator("locmem://")
+
+    async def made() -> Worker:
+        return Worker(gator)
+
+    for worker in (lambda: None, made):
+        with (
+            pytest.raises(ConfigurationError, match="not a Worker: worker=lambda: Worker"),
+            TestClient(Starlette(lifespan=lifespan(gator, worker=worker))),  # type: ignore[arg-type]
+        ):
+            pytest.fail("it started")
