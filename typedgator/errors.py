@@ -96,9 +96,9 @@ class NotRegistered(GatorError, TypeError, LookupError):
 class InvalidArguments(GatorError, TypeError):
     """A call that does not fit its task. Nothing was enqueued.
 
-    `task` is the task's name; `problems` has one line for each bad argument: path, rule, what was got, and what to pass
-    instead; `index` is the call's place in a batch, or None. `task_at` and `called_at` are `file:line` of the task's
-    `def` and of the call, "" where that is not known.
+    `task` is the task's name, `call` the call as it was made; `problems` has one line for each bad argument: path,
+    rule, what was got, and what to pass instead; `index` is the call's place in a batch, or None. `signature` is the
+    task's; `task_at` and `called_at` are `file:line` of its `def` and of the call, "" where that is not known.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class BatchIncomplete(_Repeatable, EnqueueError):
 
 
 class UnknownDependency(EnqueueError, LookupError):
-    """A parent in `depends_on` that never existed, or finished longer ago than it is kept."""
+    """A parent in `depends_on`, the job `parent`, that never existed, or finished longer ago than it is kept."""
 
     def __init__(self, parent: str) -> None:
         super().__init__(
@@ -215,7 +215,8 @@ class JobError(GatorError):
 class JobFailed(JobError):
     """A job that failed for good.
 
-    `error_type` and `error_message` are the last error's; `traceback` is its text, at most 4 KiB, without locals.
+    `error_type` and `error_message` are the last error's, of attempt `attempt`; `traceback` is its text, at most 4 KiB,
+    without locals.
     """
 
     def __init__(self, job_id: str, error_type: str, error_message: str, traceback: str = "", attempt: int = 0) -> None:
@@ -272,7 +273,8 @@ class NotReplicated(_Repeatable, BackendUnavailable):
 
     It means "unknown": the server has it, a failover may lose it. The same call again under the same id never doubles a
     job, and succeeds once a replica has it: `retry()` does that, also for an id that typedgator made. `job_ids` are the
-    jobs that it is about, `job_id` the first; none when it is about a queue.
+    jobs that it is about, `job_id` the first; none when it is about a queue. `place` is the server, `waited_s` the
+    seconds that no replica confirmed in.
     """
 
     def __init__(

@@ -1,4 +1,7 @@
-"""Facts about jobs, told after they are true. A listener can never hurt who tells: its errors are only logged."""
+"""Facts about jobs, told after they are true. A listener can never hurt who tells: its errors are only logged.
+
+In all of them `job_id` is the job's id, `task` its name as it is stored, `attempt` which run of it this is, from 1.
+"""
 
 import logging
 from collections.abc import Callable
@@ -24,7 +27,7 @@ logger: Final = logging.getLogger("typedgator")
 
 
 class JobEnqueued(msgspec.Struct, frozen=True):
-    """A backend accepted a job."""
+    """A backend accepted a job in `queue`; `duplicate`: it was there before, nothing was added."""
 
     job_id: str
     task: str
@@ -41,7 +44,10 @@ class JobStarted(msgspec.Struct, frozen=True):
 
 
 class JobEnded(msgspec.Struct, frozen=True):
-    """An attempt's end was written: `state` is success, failed or canceled."""
+    """An attempt's end was written: `state` is success, failed or canceled, after `seconds` of running.
+
+    `error` is type and text of what a failed one raised, the reason of a canceled one.
+    """
 
     job_id: str
     task: str
@@ -52,7 +58,7 @@ class JobEnded(msgspec.Struct, frozen=True):
 
 
 class JobRetrying(msgspec.Struct, frozen=True):
-    """A failed attempt was written, and the job is due again in `delay` seconds."""
+    """A failed attempt was written, and the job is due again in `delay` seconds; `error` as in JobEnded."""
 
     job_id: str
     task: str
@@ -62,7 +68,7 @@ class JobRetrying(msgspec.Struct, frozen=True):
 
 
 class JobHeld(msgspec.Struct, frozen=True):
-    """This worker could not run a job, and put it aside for one that can."""
+    """This worker could not run a job, for this `reason`, and put it aside for one that can."""
 
     job_id: str
     task: str
@@ -70,9 +76,10 @@ class JobHeld(msgspec.Struct, frozen=True):
 
 
 class JobsHeld(msgspec.Struct, frozen=True):
-    """An alarm: this worker holds `jobs` more jobs of a task, with arguments of this fingerprint, and cannot run them.
+    """An alarm: this worker holds `jobs` more jobs of a task, and cannot run them.
 
-    Told for the first one, then at most once a minute; `reason` is the last one's.
+    Told for the first one, then at most once a minute. `schema` is the fingerprint of their arguments, `reason` the
+    last one's.
     """
 
     task: str
@@ -90,14 +97,14 @@ class LeaseLost(msgspec.Struct, frozen=True):
 
 
 class WorkerStarted(msgspec.Struct, frozen=True):
-    """A worker joined under this identity."""
+    """A worker joined, under the identity `worker`, and serves `queues` in this order."""
 
     worker: str
     queues: tuple[str, ...]
 
 
 class WorkerStopped(msgspec.Struct, frozen=True):
-    """A worker left. `jobs` is how many attempts it settled."""
+    """The worker `worker` left. `jobs` is how many attempts it settled."""
 
     worker: str
     jobs: int

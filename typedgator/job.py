@@ -29,7 +29,7 @@ class ResultReader(Protocol[R_co]):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far a running job says it has come."""
+    """How far a running job says it has come: `value` of `total`, if it said that, and a `text` for people."""
 
     value: float
     total: float | None = None

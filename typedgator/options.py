@@ -91,6 +91,7 @@ class Batch(Generic[H_contra]):
         return list(self._jobs)
 
     def __len__(self) -> int:
+        """How many calls were collected."""
         return len(self._prepared)
 
     def __enter__(self) -> Self:

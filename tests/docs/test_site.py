@@ -88,6 +88,36 @@ def test_every_public_name_has_its_place_in_the_reference() -> None:
     assert sorted({path for path in shown if shown.count(path) > 1}) == []
 
 
+def undescribed(module: str) -> Iterator[str]:
+    """Fields of its classes that the docstrings of class and module do not name."""
+    tree = ast.parse(module_path(module).read_text(encoding="utf-8"))
+    for node in (part for part in tree.body if isinstance(part, ast.ClassDef) and not part.name.startswith("_")):
+        told = f"{ast.get_docstring(tree)} {ast.get_docstring(node)}"
+        yield from (f"{node.name}.{name}" for name in fields(node) if f"`{name}`" not in told and name[0] != "_")
+
+
+def fields(node: ast.ClassDef) -> Iterator[str]:
+    """What is annotated in the class's body, or assigned to `self` in its constructor."""
+    for part in node.body:
+        match part:
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                yield name
+            case ast.FunctionDef(name="__init__", body=lines):
+                for line in lines:
+                    match line:
+                        case (
+                            ast.Assign(targets=[ast.Attribute(attr=name)])
+                            | ast.AnnAssign(target=ast.Attribute(attr=name))
+                        ):
+                            yield name
+
+
+@pytest.mark.parametrize("module", ["typedgator.errors", "typedgator.events"])
+def test_what_an_error_or_an_event_carries_is_described(module: str) -> None:
+    """In the reference, users read the docstrings alone."""
+    assert list(undescribed(module)) == []
+
+
 def proved(folder: Path, **pages: str) -> str:
     """What the script says of a site of these pages."""
     for name, body in pages.items():
