@@ -88,6 +88,14 @@ def test_every_public_name_has_its_place_in_the_reference() -> None:
     assert sorted({path for path in shown if shown.count(path) > 1}) == []
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "index.md"], ids=lambda page: page.name)
+def test_a_newcomer_has_a_running_worker_within_two_minutes_of_reading(page: Path) -> None:
+    """Prose, code and outputs, at 230 words a minute, to the line in which a worker says what it did."""
+    before, found, _ = page.read_text(encoding="utf-8").partition(" succeeded\n```\n")
+    assert found
+    assert len(re.sub(r"<!--.*?-->", "", before).split()) < 2 * 230
+
+
 def undescribed(module: str) -> Iterator[str]:
     """Fields of its classes that the docstrings of class and module do not name."""
     tree = ast.parse(module_path(module).read_text(encoding="utf-8"))
