@@ -58,7 +58,9 @@ class Queue:
 def inspecting(backend: Backend) -> Inspect:
     """The backend's reading face. Raises Unsupported when it has none."""
     if not isinstance(backend, Inspect):
-        raise Unsupported("this backend cannot be looked into: see its `can.inspect`")
+        raise Unsupported(
+            "this backend cannot be looked into, see its `can.inspect`; `typedgator doctor` tells what it knows"
+        )
     return backend
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from threading import Lock, Thread
 from typing import Final
 
+from typedgator.backends.checkup import Checkup
 from typedgator.backends.contract import (
     EVERY_QUEUE,
     Beat,
@@ -20,7 +21,7 @@ from typedgator.backends.contract import (
     Upkeep,
     WorkerId,
 )
-from typedgator.backends.sqs import accepting, settling
+from typedgator.backends.sqs import accepting, doctor, settling
 from typedgator.backends.sqs.crew import SHUNNED_S, Delivery, Finished, Member
 from typedgator.backends.sqs.line import MOST_ENTRIES, Line, TurnedDown
 from typedgator.backends.sqs.place import Place
@@ -76,6 +77,10 @@ class SqsBackend:
         for worker in list(self._crew):
             self.wake(worker)
         self.line.close()
+
+    def examine(self, *, audit: bool | None = None) -> Checkup:
+        """What would be lost, and how the queues fare; there is nothing to audit."""
+        return doctor.examine(self.line)
 
     def enqueue(self, frames: Sequence[Frame], /) -> list[Receipt]:
         """Sends them, not all or none: when it raises BackendUnavailable, those in `kept` were sent, and others may

@@ -82,6 +82,12 @@ class Line:
         """The URL of the queue of failed jobs."""
         return self._url(self.place.failed)
 
+    @property
+    def server(self) -> str:
+        """Where boto3 finds SQS: as the DSN says, or the environment, or in the region."""
+        with _ours("connecting"):
+            return self._ask().meta.endpoint_url
+
     def known_url(self, queue: str) -> str | None:
         """The URL of one of our queues, without asking for it."""
         return self._urls.get(self.place.name_of(queue))
@@ -113,10 +119,11 @@ class Line:
     def _url(self, name: str) -> str:
         url = self._urls.get(name)
         if url is None:
-            url = self._urls[name] = self._find(name) or self._make(name)
+            url = self._urls[name] = self.found(name) or self._make(name)
         return url
 
-    def _find(self, name: str) -> str | None:
+    def found(self, name: str) -> str | None:
+        """The URL of what SQS calls so; None when it is not there."""
         with _ours(f"GetQueueUrl of {name}"):
             try:
                 return self._ask().get_queue_url(QueueName=name)["QueueUrl"]
@@ -133,17 +140,17 @@ class Line:
         attributes = {"MessageRetentionPeriod": str(RETENTION_S)}
         if name != self.place.failed:
             attributes["RedrivePolicy"] = json.dumps(
-                {"deadLetterTargetArn": self._arn(self.failed_url), "maxReceiveCount": MOST_RECEIPTS}
+                {"deadLetterTargetArn": self.attributes(self.failed_url)["QueueArn"], "maxReceiveCount": MOST_RECEIPTS}
             )
         with _ours(f"CreateQueue of {name}"):
             url = self._ask().create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
         logger.info("made the SQS queue %s, which keeps jobs for 14 days", name)
         return url
 
-    def _arn(self, url: str) -> str:
-        with _ours("GetQueueAttributes"):
-            answer = self._ask().get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-        return answer.get("Attributes", {})["QueueArn"]
+    def attributes(self, url: str) -> dict[str, str]:
+        """All that SQS says of a queue; its counts are about right."""
+        with self._at(url, "GetQueueAttributes"):
+            return self._ask().get_queue_attributes(QueueUrl=url, AttributeNames=["All"]).get("Attributes", {})
 
     def _ask(self, *, patient: bool = False) -> Client:
         client = self._clients.get(patient) if self._pid == os.getpid() else None

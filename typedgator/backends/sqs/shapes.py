@@ -105,8 +105,18 @@ class QueueUrls(TypedDict):
     NextToken: NotRequired[str]
 
 
+class Meta(Protocol):
+    """What a client knows of itself."""
+
+    @property
+    def endpoint_url(self) -> str: ...
+
+
 class Client(Protocol):
     """The calls, each by keyword."""
+
+    @property
+    def meta(self) -> Meta: ...
 
     def get_queue_url(self, *, QueueName: str) -> QueueUrl: ...
 
