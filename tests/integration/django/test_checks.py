@@ -82,6 +82,7 @@ def test_a_wrong_setting_is_named_with_its_way_out(site: Site, said: object, tol
     assert "Traceback" not in done.stderr
     assert "(typedgator.E001)" in done.stderr
     assert told in done.stderr
+    assert "E003" not in done.stderr, "it is said once"
 
 
 @pytest.mark.parametrize(
@@ -106,6 +107,21 @@ def test_jobs_in_the_memory_of_each_process_are_warned_of(site: Site) -> None:
     assert "(typedgator.W001)" in site.manage("check").stderr
     site.settings('TYPEDGATOR["OPTIONS"] = {"is_async": False}\n')
     assert "W001" not in site.manage("check").stderr
+    site.settings('TYPEDGATOR = {"GATOR": "shop.gator:gator"}\n')
+    assert "(typedgator.W001)" in site.manage("check", TYPEDGATOR_CONN="locmem://").stderr
+
+
+def test_tasks_of_a_gator_that_no_worker_serves_are_an_error(site: Site) -> None:
+    """The mistake of a first day: settings that do not name the gator. A worker would hold its jobs."""
+    site.settings('del TYPEDGATOR["GATOR"]\n')
+    for command in (("check",), ("gator_worker", "--burst")):
+        done = site.manage(*command)
+        assert done.returncode == 1
+        assert "(typedgator.E005)" in done.stderr
+        assert "cannot run them: shop.tasks.ship" in done.stderr
+        assert 'TYPEDGATOR["GATOR"] = "myapp.gator:gator"' in done.stderr
+    site.settings('TYPEDGATOR["OPTIONS"] = {"is_async": False}\n')
+    assert site.manage("check").returncode == 0, "no worker is asked"
 
 
 def test_the_dsn_comes_from_the_settings_or_else_from_the_environment(site: Site) -> None:

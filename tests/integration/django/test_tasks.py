@@ -99,6 +99,19 @@ print(d.return_value)
     ]
 
 
+def test_whatever_djangos_json_can_hold_comes_back_as_django_has_it(tasks: Site) -> None:
+    """NaN, infinities, halves of surrogate pairs, integers of any size: no result is lost for them."""
+    tasks.write("shop/tasks.py", TASKS + "\n@task()\ndef same(*values): return values\n")
+    values = "(float('nan'), float('inf'), -float('inf'), '\\ud800', '\\x00', 2**70, 1e-320, {1: (2, b'x')}, [None])"
+    job = tasks.python(SEE + f"print(same.enqueue(*{values}).id)")
+    done = tasks.manage("gator_worker", "--burst")
+    assert "hook" not in done.stderr
+    said = tasks.python(SEE + f"found = same.get_result({job!r})\nprint(found.status, ascii(found.return_value))")
+    assert said == (
+        r"SUCCESSFUL [nan, inf, -inf, '\ud800', '\x00', 1180591620717411303424, 1e-320, {'1': [2, 'x']}, [None]]"
+    )
+
+
 def test_run_after_and_priority_are_kept(tasks: Site) -> None:
     said = tasks.python(
         SEE
@@ -193,7 +206,7 @@ except InvalidArguments as error:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"retry": 1}, 'TASKS["default"]["OPTIONS"] has an unknown key \'retry\': the keys are gator, enqueue'),
+        ({"retry": 1}, 'TASKS["default"]["OPTIONS"] has an unknown key \'retry\': the keys are enqueue, keep_result'),
         ({"enqueue": "later"}, "write one of now, on_commit, outbox"),
         ({"retries": -1}, 'TASKS["default"]["OPTIONS"]: retries must be a whole number'),
     ],

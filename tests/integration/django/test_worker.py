@@ -1,6 +1,7 @@
 """`manage.py gator_worker`: `typedgator worker` with the project's settings and tasks, and anew when code changes."""
 
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,25 @@ from tests.integration.django.site import Site
 
 pytestmark = pytest.mark.timeout(180)  # real processes, each of which loads Django
 
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+CHECKED = """
+from django.apps import AppConfig
+from django.core.checks import Error, register
+
+
+class Shop(AppConfig):
+    name = "shop"
+
+    def ready(self):
+        register(lambda app_configs, **others: [Error("never ready")])
+"""
 ENQUEUE = "from shop.tasks import *\nship.task({})"
 
 
@@ -115,3 +135,36 @@ def test_in_development_it_starts_anew_when_code_changes(site: Site) -> None:
 
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(20) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_in_development_no_worker_outlives_the_command_that_started_it(site: Site, number: signal.Signals) -> None:
+    """Killed, or gone with its terminal: a worker that nobody sees would take jobs with yesterday's code."""
+    site.settings("DEBUG = True\n")
+    site.write(
+        "shop/tasks.py",
+        """
+        import os
+        from shop.gator import gator
+
+        @gator.register
+        def who() -> int:
+            return os.getpid()
+        """,
+    )
+    command = site.start("gator_worker")
+    until_line(command, "worker .* serves all")
+    child = int(site.python("from shop.tasks import *\nprint(who.task().result(20))"))
+    assert child != command.pid
+    command.send_signal(number)
+    command.wait(20)
+    until(lambda: not is_alive(child))
+
+
+def test_checks_that_are_skipped_are_skipped_in_the_worker_that_reloads(site: Site) -> None:
+    site.settings("DEBUG = True\n")
+    site.write("shop/apps.py", CHECKED)
+    command = site.start("gator_worker", "--skip-checks")
+    until_line(command, "worker .* serves all")
+    command.terminate()
+    assert command.wait(20) == 0

@@ -100,6 +100,11 @@ class _Kept(msgspec.Struct, frozen=True):
     call: Carried
     enqueued_at: int
 
+    @staticmethod
+    def read(text: str) -> "_Kept":
+        # By `json`, as it was written: msgspec refuses NaN, and half a surrogate pair, which Django's JSON may hold.
+        return msgspec.convert(json.loads(text), _Kept)
+
 
 # ---- in the worker
 
@@ -166,7 +171,7 @@ def _kept(started: TaskResult, job: CurrentJob, value: object) -> str:
 
 def finished(job: Job[object], result: object) -> None:
     """A hook: tells Django that a task succeeded, once that is written."""
-    kept = msgspec.json.decode(str(result), type=_Kept)
+    kept = _Kept.read(str(result))
     found = kept.call.result(job.id, kept.enqueued_at)
     now = datetime.now(UTC)
     _set(found, status=TaskResultStatus.SUCCESSFUL, started_at=now, last_attempted_at=now, finished_at=now)
@@ -203,7 +208,7 @@ def result_of(result_id: str, record: JobRecord, sent: Envelope | None = None) -
     value: object = None
     try:
         if record.state is JobState.SUCCESS and outcome is not None:
-            kept = msgspec.json.decode(msgspec.msgpack.decode(outcome.result, type=str), type=_Kept)
+            kept = _Kept.read(msgspec.msgpack.decode(outcome.result, type=str))
             result, value = kept.call.result(result_id, kept.enqueued_at), kept.value
         else:
             result = _call_of(record, sent).result(result_id, _envelope(record, sent).enqueued_at)

@@ -67,13 +67,17 @@ def run_again_and_again(command: Sequence[str]) -> int:
 
 
 def watched(run: Callable[[], int]) -> int:
-    """The child: what `run` gives, or CHANGED when a file changed meanwhile and `run` was stopped for it."""
-    seen = _files()
+    """The child: what `run` gives, or CHANGED when a file changed meanwhile and `run` was stopped for it.
+
+    It stops, too, when the parent is gone: killed, or with the terminal that it was started in.
+    """
+    seen, parent = _files(), os.getppid()
     has_changed, is_over = Event(), Event()
 
     def watch() -> None:
-        if _until_change(seen, is_over.is_set):
+        if _until_change(seen, lambda: is_over.is_set() or os.getppid() != parent):
             has_changed.set()
+        if not is_over.is_set():
             os.kill(os.getpid(), signal.SIGTERM)
 
     Thread(target=watch, name="typedgator-reload", daemon=True).start()

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from typedgator.backends.contract import on_loops
 from typedgator.contrib.django.carrier import KNOWN, SENDERS, Carried, carrier, failed, finished, result_of
-from typedgator.contrib.django.current import current_gator, named_gator
+from typedgator.contrib.django.current import current_gator
 from typedgator.contrib.django.framework import (
     BaseTaskBackend,
     InvalidTask,
@@ -41,7 +41,7 @@ from typedgator.wire.ids import JobId, parse_id, shown_id
 
 __all__ = ["TypedgatorBackend"]
 
-_OPTIONS: Final = ("gator", "enqueue", "keep_result", "retries", "backoff")
+_OPTIONS: Final = ("enqueue", "keep_result", "retries", "backoff")
 _WHEN: Final = ("now", "on_commit", "outbox")
 _registering: Final = Lock()
 
@@ -55,8 +55,8 @@ class CallOptionsOfTasks(TypedDict, total=False):
 
 
 class TypedgatorBackend(BaseTaskBackend):
-    """OPTIONS: `gator` ("myapp.gator:gator"; left out: that of TYPEDGATOR); `keep_result`, `retries`, `backoff` as in
-    `gator.options`; and `enqueue`: "now" (as Django has it), "on_commit", or "outbox".
+    """OPTIONS: `keep_result`, `retries`, `backoff` as in `gator.options`; and `enqueue`: "now" (as Django has it),
+    "on_commit", or "outbox".
     """
 
     supports_defer: bool = True
@@ -77,11 +77,9 @@ class TypedgatorBackend(BaseTaskBackend):
 
     @property
     def gator(self) -> DjangoGator:
-        """Whose tasks these are. Raises ConfigurationError when there is none."""
+        """That of TYPEDGATOR, whose worker runs these tasks. Raises ConfigurationError when there is none."""
         if self._gator is None:
-            spec = self.options.get("gator")
-            said_by = f'TASKS["{self.alias}"]["OPTIONS"]["gator"]'
-            self._gator = current_gator() if spec is None else named_gator(str(spec), said_by)
+            self._gator = current_gator()
         return self._gator
 
     def check(self, **kwargs: object) -> list[CheckMessage]:

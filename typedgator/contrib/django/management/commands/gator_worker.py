@@ -96,7 +96,7 @@ def _arguments(options: dict[str, object]) -> list[str]:
 def _django_arguments(options: dict[str, object]) -> list[str]:
     """What Django reads itself. The settings are in the environment already."""
     path = options.get("pythonpath")
-    return ["--pythonpath", str(path)] if path else []
+    return [*(["--pythonpath", str(path)] if path else []), *(["--skip-checks"] if options.get("skip_checks") else [])]
 
 
 @contextmanager
