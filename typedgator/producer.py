@@ -5,7 +5,7 @@ the I/O.
 """
 
 import asyncio
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Final
@@ -23,7 +23,7 @@ from typedgator.backends.contract import (
     on_loops,
 )
 from typedgator.bulk import send_series
-from typedgator.clock import Clock
+from typedgator.clock import Clock, SystemClock
 from typedgator.errors import (
     BackendUnavailable,
     BatchIncomplete,
@@ -43,7 +43,7 @@ from typedgator.policy.options import JobOptions, TaskOptions, merge, resolve
 from typedgator.wire.envelope import Envelope, decode_envelope, encode_envelope
 from typedgator.wire.frame import Frame, FrameFlags, open_frame
 from typedgator.wire.ids import ID_BYTES, JobId, new_id, new_ids, shown_id
-from typedgator.wire.mould import Mould, Series
+from typedgator.wire.mould import Mould, Series, Shape
 from typedgator.wire.outcome import Outcome
 from typedgator.wire.schema import ArgumentSchema, ResultSchema
 
@@ -153,6 +153,8 @@ class Producer:
         self.clock = clock
         self._defaults = defaults
         self._ways: dict[TaskSpec, Way] = {}
+        self._presses: dict[TaskSpec, Callable[[bytes], JobId] | None] = {}
+        self._apresses: dict[TaskSpec, Callable[[bytes], Awaitable[JobId]] | None] = {}
 
     def way_of(self, spec: TaskSpec, call: CallOptions | None) -> Way:
         """What one call gets, all three levels merged. Raises ConfigurationError, or Unsupported by this backend."""
@@ -162,6 +164,25 @@ class Producer:
             levels = (self._defaults, spec.options) if call is None else (self._defaults, spec.options, call.said)
             way = cache[spec] = _way(spec, self._allowed(spec, resolve(merge(*levels))))
         return way
+
+    def _press(self, spec: TaskSpec) -> Callable[[bytes], JobId] | None:
+        """What accepts plain calls of a task; None where each has to be prepared by itself."""
+        shape, facet = self._shape(spec), self._series
+        press = self._presses[spec] = None if shape is None or facet is None else facet.press(shape)
+        return press
+
+    def _apress(self, spec: TaskSpec) -> Callable[[bytes], Awaitable[JobId]] | None:
+        shape, facet = self._shape(spec), self._series
+        press = self._apresses[spec] = None if shape is None or facet is None else facet.apress(shape)
+        return press
+
+    def _shape(self, spec: TaskSpec) -> Shape | None:
+        """What plain calls have in common, where nobody looks at each; the time of their ids must be the clock's."""
+        way = self.way_of(spec, None)
+        if not way.is_plain or self._middleware or type(self.clock) is not SystemClock:
+            return None
+        options = way.options
+        return Shape(mould=way.mould, queue=options.queue, priority=options.priority, flags=options.flags)
 
     def prepare(self, spec: TaskSpec, way: Way, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Prepared:
         """Checks and encodes one call. Raises InvalidArguments; whatever it raises, nothing was enqueued."""
@@ -200,12 +221,20 @@ class Producer:
         self, spec: TaskSpec, call: CallOptions | None, args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> Job[object]:
         """One call becomes one job, or, with `is_async=False`, is run here and now."""
+        if call is None:
+            press = self._presses[spec] if spec in self._presses else self._press(spec)
+            if press is not None and not self._events.wants(JobEnqueued):
+                return Job(self.backend, press(spec.arguments.encode(args, kwargs)), spec.read)
         return self.send_one(self.prepare_one(spec, call, args, kwargs))
 
     async def asend(
         self, spec: TaskSpec, call: CallOptions | None, args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> Job[object]:
         """`send`, from async code: only the I/O leaves the event loop."""
+        if call is None:
+            press = self._apresses[spec] if spec in self._apresses else self._apress(spec)
+            if press is not None and not self._events.wants(JobEnqueued):
+                return Job(self.backend, await press(spec.arguments.encode(args, kwargs)), spec.read)
         return await self.asend_one(self.prepare_one(spec, call, args, kwargs))
 
     async def asend_one(self, prepared: Prepared) -> Job[object]:

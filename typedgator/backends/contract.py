@@ -43,7 +43,7 @@ Memory
     them; what is dropped earlier is counted.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from enum import Enum
 from typing import Final, NewType, Protocol, runtime_checkable
 
@@ -51,7 +51,7 @@ import msgspec
 
 from typedgator.wire.frame import MAX_FRAME_BYTES, Frame
 from typedgator.wire.ids import JobId
-from typedgator.wire.mould import Series
+from typedgator.wire.mould import Series, Shape
 from typedgator.wire.quiet import quiet_repr
 from typedgator.wire.states import JobState
 from typedgator.wire.verdict import Settlement, Token
@@ -469,6 +469,19 @@ class InSeries(Protocol):
         nothing after that write was sent. Nothing is sent before it is asked for the first; whoever stops asking does
         not know of one write more.
         """
+        ...
+
+    def press(self, shape: Shape, /) -> Callable[[bytes], JobId] | None:
+        """What accepts one job of this shape after the other: called with arguments, it accepts a job, as `enqueue`
+        does, and gives its id. None: they are accepted as frames.
+
+        The id is made for the call, by `new_id`, and the envelope is the mould's, whose time is the id's: so nobody can
+        know the job before, and whoever calls again has another one. Raises what `enqueue` raises. Asks nothing itself.
+        """
+        ...
+
+    def apress(self, shape: Shape, /) -> Callable[[bytes], Awaitable[JobId]] | None:
+        """The same for event loops, as the verbs of AsyncBackend; None where `press` gives None."""
         ...
 
 

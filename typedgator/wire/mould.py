@@ -11,10 +11,10 @@ import msgspec
 
 from typedgator.wire.envelope import Envelope, JobPolicy, encode_envelope
 from typedgator.wire.frame import Frame, FrameFlags
-from typedgator.wire.ids import JobId
+from typedgator.wire.ids import ID_BYTES, JobId
 from typedgator.wire.quiet import quiet_repr
 
-__all__ = ["Mould", "Series"]
+__all__ = ["Mould", "Series", "Shape"]
 
 _pack: Final = msgspec.msgpack.Encoder().encode
 _SHORTEST: Final = _pack(None)
@@ -22,6 +22,8 @@ _WHEN: Final = _pack("enqueued_at")
 _LENGTH_AT: Final = len(b"\x80") + len(_pack("id")) + 1
 """Where the id's length stands, in one byte: after the head of the map, the name, and the type of the id."""
 _SAMPLE: Final = JobId(bytes(16))
+_MS: Final = b"\xcf\x00\x00"
+"""Before the 6 bytes of a time in ms: 8 bytes without a sign."""
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -102,3 +104,22 @@ class Mould:
         # A time of 0, on the clock of a test, is left out of the map.
         start = (self._start[0] - 1).to_bytes() + self._start[1:]
         return start + length, self._between, self._later.removesuffix(_WHEN) + self._tail
+
+    def around_own_time(self) -> tuple[bytes, bytes, bytes, bytes]:
+        """What stands before an id of ours, between it and the arguments, between these and its time, and at the end.
+
+        The time of such an envelope is that of its id, whose first 6 bytes say it.
+        """
+        return self._start + ID_BYTES.to_bytes(), self._between, self._later + _MS, self._tail
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What jobs of one task and one set of options have in common, due at once, after nothing, beside nothing, without
+    expiry, under ids of ours.
+    """
+
+    mould: Mould
+    queue: str
+    priority: int = 100
+    crash_budget: int = 3
+    flags: FrameFlags = FrameFlags(0)

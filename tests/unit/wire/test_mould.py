@@ -63,6 +63,25 @@ def test_an_envelope_out_of_a_mould_is_the_envelope(
         assert before + job_id + between + payload + after == stored
 
 
+@given(ours, names, policies, headers, secrets, payloads, st.integers(2**32, 2**48 - 1))
+def test_an_envelope_with_the_time_of_its_id_is_the_same_envelope(
+    rest: bytes,
+    task: str,
+    policy: JobPolicy,
+    headers: dict[str, str],
+    secret: tuple[str, ...],
+    payload: bytes,
+    now_ms: int,
+) -> None:
+    """The first 6 bytes of an id of ours are its time: what is joined around them is what is made of the number."""
+    mould, job_id = Mould(task, "schema", policy, headers, secret), JobId(now_ms.to_bytes(6) + rest[6:])
+    before, between, later, tail = mould.around_own_time()
+
+    joined = before + job_id + between + payload + later + job_id[:6] + tail
+
+    assert joined == mould.envelope(job_id, payload, now_ms)
+
+
 @given(st.lists(st.tuples(ours, payloads), max_size=5), texts, times)
 def test_a_series_is_frames_of_the_same_envelopes(jobs: list[tuple[bytes, bytes]], task: str, now_ms: int) -> None:
     """`frames` gives what a producer makes one by one; some of them by their places."""

@@ -1,6 +1,6 @@
 """Enqueue: a plain frame is three words after a head that is the same for all of its queue; any other says more.
 
-One plain frame, several, or any: each has a script of its own.
+One plain frame, several, or any: each has a script of its own. What is packed without a Request is in pressing.py.
 """
 
 from collections.abc import Sequence
@@ -8,12 +8,13 @@ from typing import Final, cast
 
 from typedgator.backends.contract import Receipt, ReceiptStatus
 from typedgator.backends.redis.caller import Answer, Caller, Steps
+from typedgator.backends.redis.pressing import accept_one, is_plain, piece_of
 from typedgator.backends.redis.request import Request, Word
 from typedgator.errors import NotReplicated, UnknownDependency
-from typedgator.wire.frame import FRAME_VERSION, Frame, pack_frame
+from typedgator.wire.frame import Frame, pack_frame
 from typedgator.wire.ids import JobId, shown_id
 
-__all__ = ["accept", "accepting", "is_plain", "packed_plain"]
+__all__ = ["accept", "accepting"]
 
 _ACCEPTED: Final = slice(4, 12)
 _HEAD: Final = 4
@@ -64,38 +65,11 @@ def _accepting(caller: Caller, frames: Sequence[Frame]) -> Steps[list[Receipt]]:
 def _accept_one(caller: Caller, frame: Frame) -> Receipt:
     """Most jobs come one by one: all that is the same for each job of a queue is packed once."""
     caller.tell_the_time()
-    known = caller.link.run_packed(packed_plain(caller, frame))
-    if known is None:
-        return caller.do(accepting(caller, [frame]))[0]
-    return _receipt(frame, known)
+    return _receipt(frame, accept_one(caller, frame.queue, piece_of(frame)))
 
 
 def _receipt(frame: Frame, known: object) -> Receipt:
     return Receipt(ReceiptStatus.DUPLICATE if known else ReceiptStatus.NEW, frame.job_id)
-
-
-def packed_plain(caller: Caller, frame: Frame) -> bytes:
-    """The whole command for one plain frame."""
-    head, before = caller.plain_heads.get(frame.queue) or _plain_head(caller, frame.queue)
-    job_id, envelope = frame.job_id, frame.envelope
-    first = bytes((FRAME_VERSION, int(frame.flags), frame.priority, frame.crash_budget))
-    return b"%b$%d\r\n%b\r\n$4\r\n%b\r\n$%d\r\n%b%b\r\n" % (
-        *(head, len(job_id), job_id, first, len(before) + len(envelope), before, envelope),
-    )
-
-
-def _plain_head(caller: Caller, queue: str) -> tuple[bytes, bytes]:
-    """The command up to the job's own three words; the frame from its expiry to its envelope."""
-    name, keys = queue.encode("ascii"), caller.plain_keys(queue)
-    words = b"EVALSHA", caller.script("enqueue_one").sha, b"%d" % len(keys), *keys
-    head = b"*%d\r\n" % (len(words) + 3) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
-    caller.plain_heads[queue] = found = head, bytes(8) + bytes((len(name),)) + name
-    return found
-
-
-def is_plain(frame: Frame) -> bool:
-    """Due at once, after nothing, beside nothing, without expiry."""
-    return frame.delay_ms == 0 and frame.unique is None and not frame.parents and frame.expires_in_ms is None
 
 
 def _plain(frame: Frame) -> tuple[Word, Word, Word]:

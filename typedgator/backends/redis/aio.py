@@ -7,19 +7,20 @@ shares a second line and a mailbox, into which the ids of jobs are put that ende
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
 import hiredis
 
 from typedgator.backends.contract import ATOMIC_BATCH, CancelAnswer, JobRecord, Receipt, ReceiptStatus
-from typedgator.backends.redis.accepting import accepting, is_plain, packed_plain
+from typedgator.backends.redis.accepting import accepting
 from typedgator.backends.redis.caller import Caller, Steps
 from typedgator.backends.redis.canceling import canceling
 from typedgator.backends.redis.keeping import Keeping
 from typedgator.backends.redis.link import WAIT_S
+from typedgator.backends.redis.pressing import command_of_many, command_of_one, is_plain, piece_of, pieces_of
 from typedgator.backends.redis.reading import recalling
 from typedgator.backends.redis.request import Request
 from typedgator.backends.redis.road import Line, Road
@@ -27,12 +28,16 @@ from typedgator.backends.redis.trouble import Trouble, told
 from typedgator.errors import BackendUnavailable
 from typedgator.wire.frame import Frame
 from typedgator.wire.ids import JobId, new_id
+from typedgator.wire.mould import Shape
 from typedgator.wire.states import FINAL
 
 __all__ = ["AsyncRedis"]
 
 T = TypeVar("T")
-_Caller: TypeAlias = "tuple[Frame, asyncio.Future[Receipt]]"
+_FEW: Final = 16
+"""Not worth two writes."""
+_Asked: TypeAlias = "tuple[str, bytes, asyncio.Future[bool]]"
+"""A queue, a piece for it, and whether the job was known."""
 
 
 class AsyncRedis:
@@ -45,15 +50,27 @@ class AsyncRedis:
 
     async def aenqueue(self, frames: Sequence[Frame], /) -> list[Receipt]:
         """Accepts all of the frames or none, as `enqueue` does. Cancelled, it may have been accepted: repeat it."""
-        desk = self._desks.get(asyncio.get_running_loop())
-        if desk is None or self._pid != os.getpid():
-            desk = await self._desk()
-        if not self._caller.trusted:
-            await desk.trust()
-        if len(frames) == 1 and is_plain(frames[0]):
-            self._caller.tell_the_time()
-            return [await (desk.together if desk.keeping is None else desk.keeping).put(frames[0])]
-        return await desk.do(accepting(self._caller, frames)) if frames else []
+        desk = self._ready_desk() or await self._trusted_desk()
+        if len(frames) != 1 or not is_plain(frames[0]):
+            return await desk.do(accepting(self._caller, frames)) if frames else []
+        self._caller.tell_the_time()
+        if desk.keeping is not None:
+            return [await desk.keeping.put(frames[0])]
+        known = await desk.together.put(frames[0].queue, piece_of(frames[0]))
+        return [Receipt(ReceiptStatus.DUPLICATE if known else ReceiptStatus.NEW, frames[0].job_id)]
+
+    def press(self, shape: Shape) -> Callable[[bytes], Awaitable[JobId]]:
+        """What accepts one job of this shape after the other, on any loop."""
+        made, queue = pieces_of(shape), shape.queue
+
+        async def pressed(payload: bytes) -> JobId:
+            desk = self._ready_desk() or await self._trusted_desk()
+            job_id, piece = made(payload)
+            # Should it be known, a line broke behind it: this was it, sent again.
+            await desk.together.put(queue, piece)
+            return job_id
+
+        return pressed
 
     async def acancel(self, job_id: JobId, /) -> CancelAnswer:
         """Ends a job that is not running; asks a running one to stop."""
@@ -84,6 +101,17 @@ class AsyncRedis:
             with suppress(RuntimeError):  # it was closed just now
                 loop.call_soon_threadsafe(desk.close)
         self._desks.clear()
+
+    def _ready_desk(self) -> "_Desk | None":
+        """This loop's, where nothing has to be asked before it is used."""
+        desk = self._desks.get(asyncio.get_running_loop())
+        return desk if desk is not None and self._caller.trusted and self._pid == os.getpid() else None
+
+    async def _trusted_desk(self) -> "_Desk":
+        desk = await self._desk()
+        if not self._caller.trusted:
+            await desk.trust()
+        return desk
 
     async def _desk(self) -> "_Desk":
         loop = asyncio.get_running_loop()
@@ -174,83 +202,118 @@ class _Desk:
 
 
 class _Together:
-    """Plain jobs of several callers in one script: each has its own answer, and a quarter of its own cost."""
+    """Plain jobs of several callers in one script: each has its own answer, and a quarter of its own cost.
+
+    Where many ask, half of them are on their way while the other half is made ready, so that server and loop work at
+    the same time.
+    """
 
     def __init__(self, desk: "_Desk") -> None:
         self._desk = desk
-        self._waiting: list[_Caller] = []
+        self._waiting: list[_Asked] = []
         self._unanswered = 0
+        self._will_send = False
         self._careful: set[asyncio.Task[None]] = set()
 
-    def put(self, frame: Frame) -> "asyncio.Future[Receipt]":
-        """What becomes of a plain frame."""
-        receipt: asyncio.Future[Receipt] = self._desk.loop.create_future()
-        self._waiting.append((frame, receipt))
-        if self._unanswered == 0:  # who is alone need not wait for company
-            self._send()
-        elif len(self._waiting) == 1:
-            self._desk.loop.call_soon(self._send)
-        return receipt
+    def put(self, queue: str, piece: bytes) -> "asyncio.Future[bool]":
+        """Accepts a job: whether it was known."""
+        known: asyncio.Future[bool] = self._desk.loop.create_future()
+        self._waiting.append((queue, piece, known))
+        if self._unanswered == 0 and len(self._waiting) == 1:  # who is alone need not wait for company
+            self._send(1)
+        elif not self._will_send:
+            self._will_send = True
+            self._desk.loop.call_soon(self._send_fair_share)
+        return known
 
-    def _send(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for start in range(0, len(waiting), ATOMIC_BATCH):
-            some = waiting[start : start + ATOMIC_BATCH]
-            line = self._desk.asking.open_line
-            if line is None:
-                self._again(some)
-            else:
-                self._unanswered += 1
-                line.put(self._packed(some), partial(self._answered, some))
-                line.flush()
+    def _send_fair_share(self) -> None:
+        """All that wait; of many more than are on their way, so many that both are as many."""
+        self._will_send = False
+        waiting, on_their_way = len(self._waiting), self._unanswered
+        few = not on_their_way or waiting <= max(on_their_way, _FEW)
+        self._send(waiting if few else (waiting + on_their_way + 1) // 2)
 
-    def _packed(self, some: "list[_Caller]") -> bytes:
+    def _send(self, number: int) -> None:
+        some, self._waiting = self._waiting[:number], self._waiting[number:]
+        for start in range(0, len(some), ATOMIC_BATCH):
+            self._write(some[start : start + ATOMIC_BATCH])
+
+    def _write(self, some: list[_Asked]) -> None:
+        line = self._desk.asking.open_line
+        if line is None:
+            self._again(some)
+        else:
+            self._unanswered += len(some)
+            line.put(self._packed(some), partial(self._answered, some))
+            line.flush()
+
+    def _packed(self, some: list[_Asked]) -> bytes:
         if len(some) == 1:
-            return packed_plain(self._desk.caller, some[0][0])
-        return next(accepting(self._desk.caller, [frame for frame, _ in some])).packed()
+            queue, piece, _ = some[0]
+            return command_of_one(self._desk.caller, queue, piece)
+        return _many(self._desk.caller, some)
 
-    def _answered(self, some: "list[_Caller]", answer: object) -> None:
-        self._unanswered -= 1
-        if isinstance(answer, list | int):
-            known = {answer} if isinstance(answer, int) else set(cast(list[int], answer))
-            for number, (frame, receipt) in enumerate(some, 1):
-                status = ReceiptStatus.DUPLICATE if number in known else ReceiptStatus.NEW
-                if not receipt.done():
-                    receipt.set_result(Receipt(status, frame.job_id))
+    def _answered(self, some: list[_Asked], answer: object) -> None:
+        self._unanswered -= len(some)
+        if self._waiting and not self._unanswered:
+            self._send(len(self._waiting))  # the server would have nothing to do while callers go on
+        if answer == 0 or answer == []:
+            for _, _, known in some:
+                if not known.done():
+                    known.set_result(False)
+        elif isinstance(answer, list | int):
+            _tell(some, cast("list[int] | int", answer))
         elif isinstance(answer, hiredis.ReplyError | ConnectionError):
             self._again(some)
         else:
-            self._refuse(some, self._desk.unavailable(cast(Exception, answer)))
+            _refuse(some, self._desk.unavailable(cast(Exception, answer)))
+        if self._waiting and not self._will_send:
+            self._will_send = True
+            self._desk.loop.call_soon(self._send_fair_share)
 
-    def _again(self, some: "list[_Caller]") -> None:
+    def _again(self, some: list[_Asked]) -> None:
         """With all care: the line is made anew, the script is sent whole."""
         task = self._desk.loop.create_task(self._accept(some))
         self._careful.add(task)
         task.add_done_callback(partial(self._done, some))
 
-    def _done(self, some: "list[_Caller]", task: asyncio.Task[None]) -> None:
+    def _done(self, some: list[_Asked], task: asyncio.Task[None]) -> None:
         """Whatever stopped it, nobody waits for ever."""
         self._careful.discard(task)
-        for _, receipt in some:
+        for _, _, known in some:
             if task.cancelled():
-                receipt.cancel()
-            elif not receipt.done() and (error := task.exception()) is not None:
-                receipt.set_exception(error)
+                known.cancel()
+            elif not known.done() and (error := task.exception()) is not None:
+                known.set_exception(error)
 
-    async def _accept(self, some: "list[_Caller]") -> None:
+    async def _accept(self, some: list[_Asked]) -> None:
         try:
-            receipts = await self._desk.do(accepting(self._desk.caller, [frame for frame, _ in some]))
+            answer = await self._desk.ask(_many(self._desk.caller, some))
+            if isinstance(answer, hiredis.ReplyError):
+                answer = await self._desk.ask(_many(self._desk.caller, some, whole=True))
         except BackendUnavailable as error:
-            self._refuse(some, error)
+            _refuse(some, error)
         else:
-            for (_, waiting), receipt in zip(some, receipts, strict=True):
-                if not waiting.done():
-                    waiting.set_result(receipt)
+            _tell(some, cast("list[int]", answer))
 
-    def _refuse(self, some: "list[_Caller]", error: BackendUnavailable) -> None:
-        for _, receipt in some:
-            if not receipt.done():
-                receipt.set_exception(error)
+
+def _many(caller: Caller, some: list[_Asked], *, whole: bool = False) -> bytes:
+    queues = {queue for queue, _, _ in some}
+    return command_of_many(caller, queues, [piece for _, piece, _ in some], whole=whole)
+
+
+def _tell(some: list[_Asked], answer: list[int] | int) -> None:
+    """The numbers, from 1, of those that were known."""
+    numbers = {answer} if isinstance(answer, int) else set(answer)
+    for number, (_, _, known) in enumerate(some, 1):
+        if not known.done():
+            known.set_result(number in numbers)
+
+
+def _refuse(some: list[_Asked], error: BackendUnavailable) -> None:
+    for _, _, known in some:
+        if not known.done():
+            known.set_exception(error)
 
 
 class _Post:

@@ -5,7 +5,7 @@ Nothing here loads redis-py before a verb is used: a process that only declares 
 
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
@@ -31,14 +31,15 @@ from typedgator.backends.redis.caller import Answer, Caller
 from typedgator.backends.redis.canceling import canceling
 from typedgator.backends.redis.driver import loading
 from typedgator.backends.redis.place import Place
+from typedgator.backends.redis.pressing import press
 from typedgator.backends.redis.request import Request
 from typedgator.backends.redis.series import accept_series
-from typedgator.backends.redis.settling import AT_ONCE, words_of
+from typedgator.backends.redis.settling import AT_ONCE, SETTLED_AT_ONCE, words_of
 from typedgator.clock import Clock, SystemClock
 from typedgator.errors import ConfigurationError, NotReplicated, WorkerLapsed
 from typedgator.wire.frame import Frame
 from typedgator.wire.ids import JobId, new_id, shown_id
-from typedgator.wire.mould import Series
+from typedgator.wire.mould import Series, Shape
 from typedgator.wire.states import FINAL, JobState
 from typedgator.wire.verdict import Settlement, Token
 
@@ -129,6 +130,14 @@ class RedisBackend:
         if not self.caller.trusted:
             self.open()
         return accept_series(self.caller, series)
+
+    def press(self, shape: Shape, /) -> Callable[[bytes], JobId] | None:
+        """What accepts one job of this shape after the other."""
+        return press(self.caller, shape, self.open) if self.caller.presses else None
+
+    def apress(self, shape: Shape, /) -> Callable[[bytes], Awaitable[JobId]] | None:
+        """The same for event loops."""
+        return self.on_loops.press(shape) if self.caller.presses else None
 
     def join(self, queues: Sequence[str], /, *, lease_ms: int) -> WorkerId:
         """A fresh identity; its lease starts now."""
@@ -234,8 +243,8 @@ class RedisBackend:
     def settle(self, worker: WorkerId, settlements: Sequence[Settlement], /) -> list[Settled]:
         """Ends attempts."""
         answers: list[Settled] = []
-        for start in range(0, len(settlements), AT_ONCE):
-            some = settlements[start : start + AT_ONCE]
+        for start in range(0, len(settlements), SETTLED_AT_ONCE):
+            some = settlements[start : start + SETTLED_AT_ONCE]
             lost, told = self.caller.run_whole("settle", self.caller.own(worker), (worker, *words_of(some)))
             answers += _settled(len(some), lost)
             self.caller.tell(told)
@@ -246,9 +255,9 @@ class RedisBackend:
     ) -> tuple[list[Settled], list[Claimed]]:
         """Settles and claims in one round trip."""
         settled: list[Settled] = []
-        if len(settlements) > AT_ONCE:
-            settled = self.settle(worker, settlements[:-AT_ONCE])
-            settlements = settlements[-AT_ONCE:]
+        if len(settlements) > SETTLED_AT_ONCE:
+            settled = self.settle(worker, settlements[:-SETTLED_AT_ONCE])
+            settlements = settlements[-SETTLED_AT_ONCE:]
         queues, words = self._queues(worker), words_of(settlements)
         head = worker, min(limit, _LIMIT), seen
 

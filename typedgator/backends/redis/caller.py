@@ -70,8 +70,8 @@ class Caller:
         self.clock = clock
         self.roster: Roster = Roster()
         self.crew: Crew = Crew()
-        self.plain_heads: dict[str, tuple[bytes, bytes]] = {}
-        """Of each queue that was enqueued into; filled by accepting.py."""
+        self.plain_heads: dict[str, bytes] = {}
+        """Of each queue that was enqueued into; filled by pressing.py."""
         self.trusted: bool = False
         """The server was found to keep what it is given; by opening.py."""
         self._on_test_clock = not isinstance(clock, SystemClock)
@@ -101,6 +101,11 @@ class Caller:
     def script(self, name: str) -> Script:
         """A script that asks this backend's clock."""
         return script(name, clock_of_tests=self._on_test_clock)
+
+    @property
+    def presses(self) -> bool:
+        """Whether a job can go without a Request: nothing is asked before it or behind it."""
+        return self.confirm is None and not self._on_test_clock
 
     def tell_the_time(self) -> None:
         """The clock of a test is a key; the server's own needs no telling."""

@@ -1,14 +1,17 @@
 """Jobs that differ only in id and arguments: what a backend makes of a series is what it would make of its frames."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from typedgator.backends.contract import ATOMIC_BATCH, Backend, in_series
 from typedgator.testing.contract.bench import Bench, Given, Hand, named, numbers, requires
 from typedgator.testing.contract.waiting import while_waiting
-from typedgator.wire.frame import FrameFlags, pack_frame
-from typedgator.wire.mould import Series
+from typedgator.wire.envelope import JobPolicy
+from typedgator.wire.frame import Frame, FrameFlags, open_frame, pack_frame
+from typedgator.wire.ids import JobId
+from typedgator.wire.mould import Mould, Series, Shape
 from typedgator.wire.states import JobState
 from typedgator.wire.verdict import Failed, Succeeded
 
@@ -36,8 +39,79 @@ def accept(backend: Backend, some: Series) -> Iterator[list[int]]:
     return facet.enqueue_series(some)
 
 
+def shape(queue: str = "all", priority: int = 100, flags: int = 0) -> Shape:
+    """Of jobs of some task."""
+    mould = Mould("some.task", "0123456789abcdef", JobPolicy(retries=2), {"tenant": "acme"}, ("secret",))
+    return Shape(mould=mould, queue=queue, priority=priority, crash_budget=2, flags=FrameFlags(flags))
+
+
+def press(backend: Backend, of: Shape, face: str) -> Callable[[bytes], JobId]:
+    """What accepts jobs of a shape; `loop`: from an event loop, three at once that are in each other's company."""
+    facet = in_series(backend)
+    assert facet is not None, "`can` promises series, but its method is not there"
+    if face == "thread":
+        pressed = facet.press(of)
+        assert pressed is not None, "on the machine's own clock each job is accepted by itself"
+        return pressed
+    apressed = facet.apress(of)
+    assert apressed is not None, "where threads press, loops do"
+
+    async def among_others(payload: bytes) -> JobId:
+        return (await asyncio.gather(apressed(payload), apressed(b"second"), apressed(b"third")))[0]
+
+    return lambda payload: asyncio.run(among_others(payload))
+
+
+FACES = pytest.mark.parametrize("face", ["thread", "loop"])
+
+
 class InASeries(Given):
-    """`enqueue_series`."""
+    """`enqueue_series`, `press` and `apress`."""
+
+    @requires("series")
+    @FACES
+    def test_what_is_pressed_is_stored_as_its_frame_would_be(self, live: Backend, face: str) -> None:
+        """Byte for byte, with an id of ours, whose time is the envelope's; as long as its arguments may be."""
+        of = shape("images", 7, FrameFlags.RESULT_WANTED)
+        accepts, hand = press(live, of, face), Hand(live, ["images"], 60_000)
+        for payload in (b"\x80", b"x" * 1000, b"\r\n" * 40_000):
+            job_id = accepts(payload)
+
+            claimed = {each.job_id: each for each in hand.claim()}[job_id]
+            frame = Frame(
+                job_id=job_id,
+                queue="images",
+                envelope=of.mould.envelope(job_id, payload, int.from_bytes(job_id[:6], "big")),
+                priority=7,
+                crash_budget=2,
+                flags=FrameFlags.RESULT_WANTED,
+            )
+            assert claimed.frame == pack_frame(frame, open_frame(claimed.frame).accepted_ms)
+            assert (len(job_id), job_id[6] >> 4, job_id[8] >> 6) == (16, 7, 2)
+
+    @requires("series")
+    @FACES
+    def test_each_call_of_a_press_is_another_job(self, live: Backend, face: str) -> None:
+        """In line with all others, by priority, then in the order of accepting."""
+        ordinary, urgent = press(live, shape(), face), press(live, shape(priority=101), face)
+        some = [ordinary(b"\x80"), ordinary(b"\x80")]
+        list(accept(live, series(1)))
+        some += [ordinary(b"\x80"), urgent(b"\x80")]
+
+        order = [each.job_id for each in Hand(live, ["all"], 60_000).claim(100)]
+
+        assert [job_id for job_id in order if job_id in (*some, named(1))] == [some[3], *some[:2], named(1), some[2]]
+        assert len(set(order)) == len(order) == (5 if face == "thread" else 13)
+
+    @requires("series")
+    @FACES
+    def test_a_waiting_claim_is_woken_by_a_press(self, live: Backend, face: str) -> None:
+        """As by any enqueue, for a queue that nobody knew."""
+        hand = Hand(live, ["new"], 60_000)
+
+        claimed = while_waiting(hand, lambda: press(live, shape("new"), face)(b"\x80"))
+
+        assert {open_frame(each.frame).queue for each in claimed} == {"new"}
 
     @requires("series")
     @pytest.mark.parametrize("queue", ["all", "images"])

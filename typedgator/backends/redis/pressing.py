@@ -1,0 +1,105 @@
+"""Plain jobs as bytes on the wire: what all jobs of a queue, and all of a shape, have in common is packed once.
+
+A command is a head and, for each of its jobs, a piece: id, first bytes and last bytes of the frame, as
+enqueue_one.lua and enqueue_plain.lua take them.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+from typedgator.backends.redis.caller import Caller
+from typedgator.wire.frame import FRAME_VERSION, Frame
+from typedgator.wire.ids import ID_BYTES, JobId, new_id
+from typedgator.wire.mould import Shape
+
+__all__ = ["accept_one", "command_of_many", "command_of_one", "is_plain", "piece_of", "pieces_of", "press"]
+
+_WORDS: Final = 3
+"""Of a piece."""
+
+
+def is_plain(frame: Frame) -> bool:
+    """Due at once, after nothing, beside nothing, without expiry."""
+    return frame.delay_ms == 0 and frame.unique is None and not frame.parents and frame.expires_in_ms is None
+
+
+def press(caller: Caller, shape: Shape, check: Callable[[], None]) -> Callable[[bytes], JobId]:
+    """What accepts one job of this shape after the other, in a thread; before the first, `check` asks the server."""
+    made, queue = pieces_of(shape), shape.queue
+
+    def pressed(payload: bytes) -> JobId:
+        if not caller.trusted:
+            check()
+        job_id, piece = made(payload)
+        # Should it be known, a line broke behind it: this was it, sent again.
+        accept_one(caller, queue, piece)
+        return job_id
+
+    return pressed
+
+
+def accept_one(caller: Caller, queue: str, piece: bytes) -> object:
+    """Whether it was known."""
+    known = caller.link.run_packed(command_of_one(caller, queue, piece))
+    return caller.link.run_packed(_whole_of_one(caller, queue, piece)) if known is None else known
+
+
+def command_of_one(caller: Caller, queue: str, piece: bytes) -> bytes:
+    """One job of a queue, for a server that knows the script."""
+    head = caller.plain_heads.get(queue)
+    if head is None:
+        words = b"EVALSHA", caller.script("enqueue_one").sha
+        head = caller.plain_heads[queue] = _head(words, _keys(caller, (queue,)), 1)
+    return head + piece
+
+
+def _whole_of_one(caller: Caller, queue: str, piece: bytes) -> bytes:
+    return _head((b"EVAL", caller.script("enqueue_one").text), _keys(caller, (queue,)), 1) + piece
+
+
+def command_of_many(caller: Caller, queues: Collection[str], pieces: Sequence[bytes], *, whole: bool = False) -> bytes:
+    """Several jobs of these queues; `whole`: for a server that does not know the script."""
+    script = caller.script("enqueue_plain")
+    words = (b"EVAL", script.text) if whole else (b"EVALSHA", script.sha)
+    return _head(words, _keys(caller, queues), len(pieces)) + b"".join(pieces)
+
+
+def _keys(caller: Caller, queues: Collection[str]) -> tuple[bytes, ...]:
+    keys = caller.keys
+    return *keys.plain, *(key for queue in queues for key in (keys.ready(queue), keys.wake(queue)))
+
+
+def _head(how: tuple[bytes, bytes], keys: Sequence[bytes], jobs: int) -> bytes:
+    words = *how, b"%d" % len(keys), *keys
+    return b"*%d\r\n" % (len(words) + _WORDS * jobs) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+
+
+def piece_of(frame: Frame) -> bytes:
+    """A plain frame's own words."""
+    job_id, queue, envelope = frame.job_id, frame.queue.encode("ascii"), frame.envelope
+    return b"$%d\r\n%b\r\n$4\r\n%b\r\n$%d\r\n%b%c%b%b\r\n" % (
+        *(len(job_id), job_id, _first(frame), 9 + len(queue) + len(envelope), bytes(8), len(queue), queue, envelope),
+    )
+
+
+def pieces_of(shape: Shape) -> Callable[[bytes], tuple[JobId, bytes]]:
+    """What makes of arguments a job of this shape: its id, and its own words."""
+    queue = shape.queue.encode("ascii")
+    before, between, later, tail = shape.mould.around_own_time()
+    unexpiring = bytes(8) + bytes((len(queue),)) + queue + before
+    first = b"\r\n$4\r\n%b\r\n$" % _first(shape)
+    rest = b"\r\n" + unexpiring
+    size = len(unexpiring) + ID_BYTES + len(between) + len(later) + 6 + len(tail)
+    tail += b"\r\n"
+
+    def piece(payload: bytes) -> tuple[JobId, bytes]:
+        job_id = new_id()
+        return job_id, b"$16\r\n%b%b%d%b%b%b%b%b%b%b" % (
+            *(job_id, first, size + len(payload), rest, job_id, between, payload, later, job_id[:6], tail),
+        )
+
+    return piece
+
+
+def _first(of: Frame | Shape) -> bytes:
+    return bytes((FRAME_VERSION, int(of.flags), of.priority, of.crash_budget))
