@@ -14,7 +14,7 @@ from typedgator import BatchIncomplete, Gator
 from typedgator.backends.connect import connect
 from typedgator.backends.contract import EVERY_QUEUE, Beat, ReceiptStatus, Settled
 from typedgator.backends.sqs.backend import SqsBackend
-from typedgator.backends.sqs.line import ANSWER_S
+from typedgator.backends.sqs.line import ANSWER_S, TurnedDown
 from typedgator.backends.sqs.parcel import MOST_BYTES, MOST_TEXT, Parcel, packed, size_of, stray, unpacked
 from typedgator.backends.sqs.settling import fail
 from typedgator.errors import BackendUnavailable, ConfigurationError
@@ -198,6 +198,44 @@ def test_a_queue_that_was_deleted_is_made_by_the_next_call(bench: Bench) -> None
     bench.accept(job(3))
 
     assert numbers(bench.hand().claim()) == [3]
+
+
+def test_a_queue_that_is_turned_down_while_others_wait_keeps_none_waiting(bench: Bench, server: Server) -> None:
+    """It is polled like the others; what becomes of that poll is its own."""
+    hand = bench.hand("forbidden", "all")
+    line = sqs_of(bench).line
+    receive: Callable[..., Any] = line.receive
+
+    def forbid(url: str, most: int, *, hide_s: int, wait_s: int) -> Any:
+        if wait_s and url == line.known_url("forbidden"):
+            bench.accept(job(1))
+            raise TurnedDown("it is forbidden")
+        return receive(url, most, hide_s=hide_s, wait_s=wait_s)
+
+    line.receive = forbid  # type: ignore[method-assign]  # after a first look that went well
+    server.go_on()
+
+    assert numbers(hand.claim(wait_ms=60_000)) == [1]
+
+
+def test_an_idle_worker_asks_once_in_a_long_poll(bench: Bench, server: Server) -> None:
+    """A first look, and then nothing but polls, one after the other."""
+    server.go_on()
+    hand = bench.hand()
+    line = sqs_of(bench).line
+    receive: Callable[..., Any] = line.receive
+    waits: list[int] = []
+
+    def told(url: str, most: int, *, hide_s: int, wait_s: int) -> Any:
+        waits.append(wait_s)
+        if len(waits) == 4:
+            bench.accept(job(1))
+        return receive(url, most, hide_s=hide_s, wait_s=wait_s)
+
+    line.receive = told  # type: ignore[method-assign]  # it only counts
+
+    assert numbers(hand.claim(wait_ms=60_000)) == [1]
+    assert waits == [0, 1, 1, 1]
 
 
 # What others put in, and what SQS does twice

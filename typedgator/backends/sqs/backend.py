@@ -114,11 +114,14 @@ class SqsBackend:
         with member.guard:
             if again := member.lost_replies(seen, limit):
                 return again
+        is_first = True  # afterwards long polls find what there is: asking twice would cost twice
         while True:
             if claimed := self._deal(member, limit):
                 return claimed
             if not member.has_suspect:
-                self._fetch(member, limit)
+                if is_first:
+                    self._fetch(member, limit)
+                    is_first = False
                 if claimed := self._deal(member, limit):
                     return claimed
                 if wait_ms == 0:
@@ -162,14 +165,17 @@ class SqsBackend:
             try:
                 self._fetch_from(queue, member, limit, wait_s)
             except TurnedDown as error:
-                self._every = self._every[0], [each for each in self._every[1] if each != queue]
-                member.shun(queue, error)
-                if len(queues) > 1:
-                    logger.warning("queue %s is not served for %d s: %s", queue, SHUNNED_S, error)
+                self._shun(member, queue, error)
             if member.inbox and (wait_s or member.careful or len(member.inbox) >= limit):
                 return
         if queues and not member.inbox and all(map(member.is_shunned, queues)):
             member.unless_shunned()
+
+    def _shun(self, member: Member, queue: str, why: TurnedDown) -> None:
+        self._every = self._every[0], [each for each in self._every[1] if each != queue]
+        member.shun(queue, why)
+        if member.queues != (queue,):
+            logger.warning("queue %s is not served for %d s: %s", queue, SHUNNED_S, why)
 
     def _fetch_from(self, queue: str, member: Member, limit: int, wait_s: int) -> None:
         url = self.line.url_of(queue)
@@ -213,7 +219,10 @@ class SqsBackend:
 
     def _start_polls(self, member: Member, limit: int) -> None:
         """One thread waits at each queue, and goes on when the claim that wanted it has ended."""
-        for queue in self._queues(member):
+        queues = self._queues(member)
+        if queues and all(map(member.is_shunned, queues)):
+            member.unless_shunned()
+        for queue in queues:
             if member.is_shunned(queue):
                 continue
             url = self.line.url_of(queue)
@@ -222,17 +231,19 @@ class SqsBackend:
                     continue
                 member.polls.add(url)
             most = 1 if member.careful else min(limit, MOST_ENTRIES)
-            poll = Thread(target=self._poll, args=(member, url, most), name="typedgator-sqs-poll", daemon=True)
+            poll = Thread(target=self._poll, args=(member, queue, url, most), name="typedgator-sqs-poll", daemon=True)
             try:
                 poll.start()
             except RuntimeError as error:
                 member.polls.discard(url)
                 raise BackendUnavailable(f"no thread can be started to wait at {queue}: {error}") from error
 
-    def _poll(self, member: Member, url: str, most: int) -> None:
+    def _poll(self, member: Member, queue: str, url: str, most: int) -> None:
         trouble: Exception | None = None
         try:
             self._receive(member, url, most, self.place.poll_s)
+        except TurnedDown as error:
+            self._shun(member, queue, error)
         except Exception as error:  # in a thread that nobody looks at: the claim that waits for it raises it
             trouble = error
         with member.guard:

@@ -125,7 +125,7 @@ class Member:
     def unless_shunned(self) -> list[Claimed]:
         """Nothing; but raises the newest reason where a queue is shunned, and from then on none is."""
         now = time.monotonic()
-        why = [reason for until, reason in self._shunned.values() if now < until]
+        why = [reason for until, reason in list(self._shunned.values()) if now < until]
         self._shunned.clear()
         if why:
             raise why[-1]
