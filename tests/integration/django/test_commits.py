@@ -7,6 +7,10 @@ from tests.integration.django.site import Site
 pytestmark = pytest.mark.timeout(180)  # real processes, each of which loads Django
 
 TESTS = """
+import asyncio
+
+from asgiref.sync import async_to_sync, sync_to_async
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 from django.test import TestCase, TransactionTestCase
 
@@ -14,6 +18,7 @@ from shop.gator import gator
 from shop.tasks import ship
 from shop.models import Order
 from typedgator import BackendUnavailable, InvalidArguments, JobState, JobUnknown
+from typedgator.contrib.django.relay import Relay
 
 
 class Away:
@@ -105,6 +110,35 @@ class Commits(Base, TransactionTestCase):
                 gator.task_on_commit(ship, 9)
         self.assertTrue(Order.objects.filter(n=9).exists())
 
+    def test_a_callback_that_raises_before_it_takes_it_along_and_the_outbox_not(self):
+        def fail():
+            raise ZeroDivisionError
+
+        with self.assertRaises(ZeroDivisionError), transaction.atomic():
+            transaction.on_commit(fail)
+            lost, kept = gator.task_on_commit(ship, 1), gator.outbox().task(ship, 2)
+        self.assertRaises(JobUnknown, lost.state)
+        self.assertRaises(JobUnknown, kept.state)
+        Relay(gator, ["default"]).tick()
+        self.assertEqual(kept.state(), JobState.WAITING)
+
+    def test_async_code_is_refused_as_any_query_of_it(self):
+        async def view(call):
+            call(ship, 1)
+
+        for call in (gator.task_on_commit, gator.outbox().task):
+            with self.assertRaises(SynchronousOnlyOperation):
+                asyncio.run(view(call))
+        self.assertEqual(waiting(), [])
+
+    def test_async_code_puts_its_transaction_into_a_function(self):
+        def both():
+            with transaction.atomic():
+                return gator.task_on_commit(ship, 1), gator.outbox().task(ship, 2), waiting()
+
+        first, second, inside = async_to_sync(sync_to_async(both))()
+        self.assertEqual((first.state(), second.state(), inside), (JobState.WAITING, JobState.WAITING, []))
+
     def test_run_in_place_it_runs_at_the_commit(self):
         with transaction.atomic():
             job = gator.on_commit(options=gator.options(is_async=False)).task(ship, 77)
@@ -137,4 +171,4 @@ def test_calls_wait_for_the_commit(shop: Site) -> None:
     shop.write("shop/tests.py", TESTS)
     done = shop.manage("test", "shop")
     assert done.returncode == 0, done.stderr
-    assert "Ran 12 tests" in done.stderr
+    assert "Ran 15 tests" in done.stderr
