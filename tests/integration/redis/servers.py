@@ -22,7 +22,7 @@ import pytest
 from redis.connection import Connection
 from redis.exceptions import RedisError
 
-__all__ = ["Cluster", "Sentinels", "Server", "free_port", "narrow", "needs_redis", "until"]
+__all__ = ["Cluster", "Sentinels", "Server", "free_port", "narrow", "needs_redis", "needs_tls", "until"]
 
 T = TypeVar("T")
 EXECUTABLE: Final = which("redis-server") or ""
@@ -508,3 +508,15 @@ def free_port() -> int:
         with socket.socket() as line, suppress(OSError):
             line.bind(("127.0.0.1", port))
             return port
+
+
+def _lacks_tls() -> bool:
+    """Asked of the server itself: it ends at once, for want of a certificate or of TLS."""
+    if not EXECUTABLE:
+        return True
+    asked = [EXECUTABLE, "--port", "0", "--tls-port", str(free_port())]
+    said = subprocess.run(asked, check=False, capture_output=True, timeout=START_S).stdout
+    return b"No tls-cert-file" not in said
+
+
+needs_tls: Final = pytest.mark.skipif(_lacks_tls(), reason="no redis-server with TLS was found")

@@ -8,7 +8,16 @@ from shutil import which
 
 import pytest
 
-from tests.integration.redis.servers import EXECUTABLE, Cluster, Sentinels, Server, free_port, needs_redis, until
+from tests.integration.redis.servers import (
+    EXECUTABLE,
+    Cluster,
+    Sentinels,
+    Server,
+    free_port,
+    needs_redis,
+    needs_tls,
+    until,
+)
 from typedgator.backends.connect import connect
 from typedgator.backends.contract import ReceiptStatus
 from typedgator.backends.redis import Place, RedisBackend
@@ -177,7 +186,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
-@needs_redis
+@needs_tls
 class TestTls:
     """`rediss+sentinel://`, `rediss+cluster://`."""
 

@@ -233,6 +233,7 @@ def test_a_loop_that_ends_hangs_up(backend: RedisBackend) -> None:
     _until(lambda: _connections(backend) == before)
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # asyncio's word on such an end, whenever it is collected
 def test_a_loop_that_is_only_closed_is_forgotten(backend: RedisBackend) -> None:
     """`loop.close()` and nothing else: the next loop sweeps, and its line goes with the loop's own remains."""
     before = _connections(backend)
@@ -244,9 +245,7 @@ def test_a_loop_that_is_only_closed_is_forgotten(backend: RedisBackend) -> None:
 
     assert len(backend.on_loops._desks) == 1  # the last one
     backend.on_loops.close()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # asyncio's word on such an end
-        gc.collect()
+    gc.collect()
     _until(lambda: _connections(backend) == before)
 
 

@@ -260,7 +260,7 @@ class TestDying:
                 new = cluster.failed_over(old, slot)
                 # A write counts when a replica has it: the one that is left is master, so the old one comes back.
                 old.start()
-                until(lambda: old.info("replication")["master_port"] == str(new.port), "it does not follow")
+                until(lambda: old.info("replication").get("master_port") == str(new.port), "it does not follow")
                 load.more(100)
 
             hand = Hand(backend, ["all"], 60_000)

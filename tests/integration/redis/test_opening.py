@@ -13,7 +13,7 @@ from threading import Barrier
 
 import pytest
 
-from tests.integration.redis.servers import Server, free_port, narrow, needs_redis
+from tests.integration.redis.servers import Server, free_port, narrow, needs_redis, needs_tls
 from typedgator import Gator, SyncTask
 from typedgator.backends.connect import connect
 from typedgator.backends.contract import Backend, Receipt, ReceiptStatus
@@ -146,6 +146,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "cert.pem"
 
 
+@needs_tls
 class TestTls:
     """`rediss://`."""
 
