@@ -69,7 +69,7 @@ class History:
     outages: list[tuple[float, float]] = field(default_factory=list)
     """When nobody could be served."""
     steps_back: list[tuple[float, float]] = field(default_factory=list)
-    """When the server's clock went back, and by how much: leases of the dead last as much longer."""
+    """When the server's clock went back, and by how much: leases of the dead last as much longer, and no more than a lease."""
     bites: dict[str, int] = field(default_factory=dict)
     """What the faults did, as far as it can be counted."""
     rollbacks: list[Rollback] = field(default_factory=list)
@@ -292,10 +292,12 @@ class _Check:
         return found
 
     def _set_back(self, died: float) -> float:
-        """Who had no time to say anything after the clock went back has a lease that ends as much later."""
+        """Who had no time to say anything after the clock went back has a lease that ends as much later, and begins
+        anew at most.
+        """
         lease = self.history.lease
         return sum(
-            by
+            min(by, lease)
             for at, by in self.history.steps_back
             if at - lease <= died <= at + lease / 2 + self._outage(at, max(at, died))
         )

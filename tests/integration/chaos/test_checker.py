@@ -234,6 +234,9 @@ def test_a_clock_that_goes_back_prolongs_the_leases_of_the_dead() -> None:
     assert red(replace(history, steps_back=[(3.0, 10.0)])) == set()
     assert red(replace(history, steps_back=[(8.0, 10.0)])) == {"slow recovery"}
 
+    history = retold(well(), "b", [*ran("b", 1, 11, 1.0, what="start"), *ran("b", 2, 12, 14.0, SECOND)])
+    assert red(replace(history, steps_back=[(3.0, 10.0)])) == {"slow recovery"}
+
 
 def test_a_fault_that_did_not_strike_is_red() -> None:
     """0 of 1, 9 of 10."""
