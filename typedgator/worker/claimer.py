@@ -19,7 +19,7 @@ from typedgator.worker.desk import Desk
 from typedgator.worker.dispatcher import Dispatcher
 from typedgator.worker.settler import RIDE_FULL, Settler
 
-__all__ = ["Claimer", "Pace"]
+__all__ = ["HOARD", "Claimer", "Pace"]
 
 logger: Final = logging.getLogger("typedgator")
 
@@ -28,6 +28,12 @@ WAIT_MS: Final = 500
 WOKEN_MS: Final = 5000
 """The same where a stop wakes the claim: each wait costs the server a command or two."""
 HOARD_SECONDS: Final = 0.05
+HOARD: Final = 5
+"""At most so many times the concurrency, or times 100: then a claim costs each of many fast jobs little."""
+MOMENT_SECONDS: Final = 0.02
+"""What ended in less may have begun together, and says nothing about the pace."""
+TURNS: Final = 4
+"""Unless each slot took so many, one after the other."""
 STALE_SECONDS: Final = 1.0
 PAUSE_SECONDS: Final = 0.01
 BURST_SECONDS: Final = 0.02
@@ -46,11 +52,11 @@ class Pace:
         self._since = clock()
         self.per_second: float = 0.0
 
-    def note(self, ended: int) -> None:
-        """`ended` is how many have ended since the start."""
+    def note(self, ended: int, slots: int) -> None:
+        """`ended` is how many have ended since the start, `slots` how many run at once."""
         now = self._clock()
         span = now - self._since
-        if span >= 0.02:
+        if span >= MOMENT_SECONDS or (span > 0 and ended - self._ended >= TURNS * slots):
             rate = (ended - self._ended) / span
             # Believe a rise at once and a fall slowly: an empty moment between two batches says nothing about the jobs.
             self.per_second = rate if rate > self.per_second else self.per_second * 0.7 + rate * 0.3
@@ -200,12 +206,12 @@ class Claimer:
     def _want(self) -> int:
         """How many to ask for; 0: wait until at most `desk.wake_at` are in hand."""
         desk = self._desk
-        self._pace.note(self._settler.settled - self._settler.unstarted)
         desk.room.clear()
         free, slots = self._dispatcher.slots()
+        self._pace.note(self._settler.settled - self._settler.unstarted, slots)
         in_hand = len(desk)
         target = min(self._most, int(self._pace.per_second * HOARD_SECONDS))
-        self._settler.rides = self._exchange is not None and target > slots
+        self._settler.ride(self._exchange is not None and target > slots)
         if target > slots:  # fast jobs: let half of them finish, then ask for many at once
             desk.wake_at = target // 2
             return target - in_hand if in_hand <= desk.wake_at else 0
@@ -231,6 +237,7 @@ class Claimer:
         if self._exchange is None or not batch or any(finished.identity != identity for finished in batch):
             if batch:
                 self._settler.put_back(batch)
+            self._settler.ride(False)  # it may wait for long
             return self._backend.claim(identity, limit=want, wait_ms=wait_ms, seen=self.seen)
         settlements = [finished.settlement for finished in batch]
         try:
@@ -273,6 +280,7 @@ class Claimer:
                     logger.exception("the claimer stumbled and goes on")
                     self._pause("claiming again after %s", error)
         finally:
+            self._settler.ride(False)
             self._finished()
 
     def _pause(self, text: str, error: Exception) -> None:

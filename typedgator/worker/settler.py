@@ -25,11 +25,11 @@ __all__ = ["RIDE_FULL", "Settler"]
 logger: Final = logging.getLogger("typedgator")
 
 FULL: Final = 100
-RIDE_FULL: Final = 250
-"""So many at most are waiting for a claimer; it takes all of them."""
+RIDE_FULL: Final = 500
+"""So many at most a claimer takes along."""
 GATHER_SECONDS: Final = 0.002
-RIDE_SECONDS: Final = 0.005
-"""How long settlements wait for a claimer that will take them along: one transaction less for both."""
+RIDE_SECONDS: Final = 0.02
+"""How long a claimer that takes settlements along may stay away: one transaction less for both, and no thread woken."""
 RETRY_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
@@ -54,8 +54,9 @@ class Settler:
         self._size = FULL
         self._failures = 0
         self._thread: Final = Thread(target=self._run, name="typedgator-settler", daemon=True)
-        self.rides: bool = False
-        """Whether the claimer comes by soon and takes settlements along; the claimer says so."""
+        self._rides = False
+        self._rounds = 0
+        """How often the claimer came by."""
         self.settled: int = 0
         """Settlements that were answered."""
         self.unstarted: int = 0
@@ -71,16 +72,19 @@ class Settler:
     def add(self, finished: Finished) -> None:
         """A settlement to write, soon."""
         self._buffer.append(finished)
-        waiting = len(self._buffer)
-        if waiting == 1 or not self._some.is_set():
+        if self._rides:
+            return
+        if not self._some.is_set():
             self._some.set()
-        if (waiting >= self._full or not self._busy()) and not self._enough.is_set():
+        if (len(self._buffer) >= FULL or not self._busy()) and not self._enough.is_set():
             self._enough.set()
 
-    @property
-    def _full(self) -> int:
-        """So many do not wait any longer."""
-        return RIDE_FULL if self.rides else FULL
+    def ride(self, rides: bool) -> None:
+        """Whether the claimer comes by soon and takes settlements along; the claimer says so, each time it does."""
+        self._rounds += 1
+        if self._rides != rides:
+            self._rides = rides
+            self._some.set()  # the settler looks: by the clock from now on, or for what was left to the claimer
 
     def take(self, limit: int = FULL) -> list[Finished]:
         """Up to `limit` settlements that the caller will write, and report with `written` or `put_back`."""
@@ -174,9 +178,14 @@ class Settler:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._some.wait()
-            if len(self._buffer) < self._full and self._busy():
-                self._enough.wait(RIDE_SECONDS if self.rides else GATHER_SECONDS)
+            rounds = self._rounds
+            self._some.wait(RIDE_SECONDS if self._rides else None)
+            self._some.clear()
+            if self._rides:
+                if self._rounds != rounds:
+                    continue  # whoever came by has taken them, or will
+            elif len(self._buffer) < FULL and self._busy():
+                self._enough.wait(GATHER_SECONDS)
             self._enough.clear()
             self._some.clear()
             try:

@@ -17,7 +17,7 @@ from typedgator.gator import Gator
 from typedgator.leases import LeaseKeeper
 from typedgator.policy.durations import to_ms
 from typedgator.policy.options import DEFAULT_QUEUE, Duration, checked_queue
-from typedgator.worker.claimer import Claimer
+from typedgator.worker.claimer import HOARD, Claimer
 from typedgator.worker.desk import Desk, WorkerReport
 from typedgator.worker.dispatcher import Dispatcher
 from typedgator.worker.janitor import Janitor
@@ -121,7 +121,7 @@ class Worker:
             self._dispatcher,
             queues=self.queues,
             lease_ms=lease_ms,
-            most=3 * max(threads, coroutines, 100),
+            most=HOARD * max(threads, coroutines, 100),
             burst=burst,
             max_tasks=max_tasks,
             joined=lambda identity: self._teller.joined(identity, self.queues),

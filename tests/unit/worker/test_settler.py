@@ -104,6 +104,50 @@ def test_what_was_taken_along_and_put_back_is_next(backend: FlakyBackend, answer
     assert [token for token, _ in answers.all] == [one.settlement.token for one in batch]
 
 
+def test_who_comes_by_takes_them_and_the_settler_lets_them_be(
+    backend: FlakyBackend, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are: one transaction less, and no thread woken."""
+    monkeypatch.setattr(module, "RIDE_SECONDS", 10 * PATIENCE)
+    settler = Settler(backend, busy=lambda: False, after=answers)
+    settler.start()
+    settler.ride(True)
+    for one in finished(backend, 2 * FULL):
+        settler.add(one)
+    batch = settler.take(3 * FULL)
+    settler.written(batch, [Settled.WRITTEN] * len(batch))
+    settler.stop(PATIENCE)
+    assert len(batch) == 2 * FULL
+    assert backend.calls["settle"] == 0
+
+
+def test_who_stays_away_is_not_waited_for(backend: FlakyBackend, answers: Answers) -> None:
+    """A claim that hangs holds up no settlement."""
+    settler = Settler(backend, busy=lambda: True, after=answers)
+    settler.start()
+    settler.ride(True)
+    (one,) = finished(backend, 1)
+    settler.add(one)
+    assert answers.some.wait(PATIENCE)
+    settler.stop(1.0)
+    assert answers.all == [(one.settlement.token, Settled.WRITTEN)]
+
+
+def test_what_is_left_to_nobody_is_written(
+    backend: FlakyBackend, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who came by goes to wait, and says so: the settler need not look at the clock."""
+    monkeypatch.setattr(module, "RIDE_SECONDS", 10 * PATIENCE)
+    settler = Settler(backend, busy=lambda: False, after=answers)
+    settler.start()
+    settler.ride(True)
+    (one,) = finished(backend, 1)
+    settler.add(one)
+    settler.ride(False)
+    assert answers.some.wait(PATIENCE)
+    settler.stop(1.0)
+
+
 def test_a_stop_writes_what_is_left(backend: FlakyBackend, answers: Answers) -> None:
     """Also what comes in one moment before."""
     settler = Settler(backend, busy=lambda: True, after=answers)

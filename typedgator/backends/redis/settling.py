@@ -18,10 +18,12 @@ from typedgator.wire.verdict import (
     Succeeded,
 )
 
-__all__ = ["AT_ONCE", "words_of"]
+__all__ = ["AT_ONCE", "SETTLED_AT_ONCE", "words_of"]
 
 AT_ONCE: Final = 256
-"""So many settlements are one call of a script."""
+"""So many jobs are taken back, dropped or let go by one call of a script."""
+SETTLED_AT_ONCE: Final = 512
+"""So many settlements are one call: most of them cost little."""
 
 
 def words_of(settlements: Sequence[Settlement]) -> list[Word]:
