@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from typedgator.errors import ConfigurationError
 from typedgator.policy.durations import MAX_DELAY_MS, instant_ms, to_ms
 from typedgator.policy.retry import MAX_BACKOFF_MS, RetryPolicy, checked_retries, class_name
-from typedgator.wire.envelope import MAX_HEADERS_BYTES, JobPolicy
+from typedgator.wire.envelope import MAX_HEADERS_BYTES, JobPolicy, lean
 from typedgator.wire.frame import FrameFlags
 from typedgator.wire.ids import JobId, caller_id, parse_id
 from typedgator.wire.verdict import KEPT_RESULT_MS
@@ -163,7 +163,7 @@ def _policy(options: TaskOptions, keep_ms: int | None) -> JobPolicy:
     retry = retries if isinstance(retries, RetryPolicy) else RetryPolicy(checked_retries(retries))
     backoff = retry.backoff if options.backoff is UNSET else options.backoff
     time_limit = _or(options.time_limit, None)
-    return JobPolicy(
+    policy = JobPolicy(
         retries=retry.retries,
         backoff_base_ms=to_ms(backoff, "backoff", most=MAX_BACKOFF_MS),
         backoff_factor=float(retry.factor),
@@ -177,6 +177,7 @@ def _policy(options: TaskOptions, keep_ms: int | None) -> JobPolicy:
         on_success=_or(options.on_success, None),
         on_error=_or(options.on_error, None),
     )
+    return lean(policy)
 
 
 def checked_queue(queue: object) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from typedgator.errors import PayloadMismatch
 
-__all__ = ["ENVELOPE_VERSION", "MAX_HEADERS_BYTES", "Envelope", "JobPolicy", "decode_envelope", "encode_envelope"]
+__all__ = ["ENVELOPE_VERSION", "MAX_HEADERS_BYTES", "Envelope", "JobPolicy", "decode_envelope", "encode_envelope", "lean"]
 
 ENVELOPE_VERSION: Final = 1
 MAX_HEADERS_BYTES: Final = 4096
@@ -41,6 +41,19 @@ class JobPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     on_error: str | None = None
 
 
+_NOTHING_SAID: Final = JobPolicy()
+_SAID: Final = tuple(zip(JobPolicy.__struct_fields__, JobPolicy.__struct_defaults__, strict=True))
+
+
+def lean(policy: JobPolicy) -> JobPolicy:
+    """The same policy in the fewest bytes: msgspec leaves out what *is* the default, not what equals it.
+
+    So no default of these fields may ever change.
+    """
+    said = {name: value for name, default in _SAID if (value := getattr(policy, name)) != default}
+    return JobPolicy(**said) if said else _NOTHING_SAID
+
+
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One job as its producer wrote it.
 
@@ -54,7 +67,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     task: str
     schema: str
     args: msgspec.Raw
-    policy: JobPolicy = JobPolicy()
+    policy: JobPolicy = _NOTHING_SAID
     headers: dict[str, str] = {}
     enqueued_at: int = 0
     secret: tuple[str, ...] = ()

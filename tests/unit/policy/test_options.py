@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from msgspec import UNSET
 from typedgator.errors import ConfigurationError
 from typedgator.policy.options import DEFAULT_QUEUE, MAX_PARENTS, JobOptions, TaskOptions, merge, resolve
 from typedgator.policy.retry import RetryPolicy
-from typedgator.wire.envelope import JobPolicy
+from typedgator.wire.envelope import Envelope, JobPolicy, decode_envelope, encode_envelope
 from typedgator.wire.frame import FrameFlags
 
 NAMES = st.from_regex(r"\A[A-Za-z0-9_.:-]{1,20}\Z")
@@ -211,3 +212,13 @@ def test_an_id_that_was_ours_may_be_given_back() -> None:
     assert options.job_id == bytes.fromhex(ours)
     assert FrameFlags.CALLERS_ID not in options.flags
     assert FrameFlags.CALLERS_ID in resolve(TaskOptions(job_id="mine")).flags
+
+
+def test_what_nobody_chose_is_not_written_into_each_job() -> None:
+    """Seventy bytes less of every job, in storage and on its way; what was chosen is all there."""
+    job = Envelope(id=b"1" * 16, task="t", schema="s", args=msgspec.Raw(b"\x80"), policy=resolve(TaskOptions()).policy)
+    assert b"policy" not in encode_envelope(job)
+    chosen = resolve(TaskOptions(backoff=2, retries=3)).policy
+    stored = encode_envelope(msgspec.structs.replace(job, policy=chosen))
+    assert decode_envelope(stored).policy == chosen == JobPolicy(retries=3, backoff_base_ms=2000)
+    assert b"backoff_cap" not in stored

@@ -37,29 +37,28 @@ local function grant(worker, owner, ids, found, special, crashes)
   local tokens = numbered(math.max(last + 1, now_us), n)
   C('HSET', meta, 'token', tokens[n])
   local fields, at = {'', tokens[n]}, 2
+  local any = next(special) ~= nil
   for i = 1, n do
     local token = tokens[i]
-    if special[i] then
+    if any and special[i] then
       token = token .. '!'
       if has(found[i], 2) then C('ZREM', expiring, ids[i]) end
       if crashes[i] and crashes[i] > 0 then C('HSET', suspects, ids[i], worker) end
     end
     fields[at + 1], fields[at + 2] = ids[i], token
     at = at + 2
-    if at >= 1000 then
-      C('HSET', owner, unpack(fields))
-      fields, at = {}, 0
-    end
   end
-  if at > 0 then C('HSET', owner, unpack(fields)) end
+  C('HSET', owner, unpack(fields))
   return tokens[1]
 end
 
 -- Whether all of these are as most jobs are: no flag, no record.
 local function all_plain(bodies)
   if C('HLEN', recs) > 0 then return false end
+  local byte = byte -- closer at hand than what another function has
   for i = 1, #bodies do
-    if not bodies[i] or byte(bodies[i], 2) ~= 0 then return false end
+    local frame = bodies[i]
+    if not frame or byte(frame, 2) ~= 0 then return false end
   end
   return true
 end
@@ -70,7 +69,7 @@ local function take_from(queue, limit, taken)
   local ids, found, special, attempts, crashes = taken.ids, taken.found, taken.special, taken.attempts, taken.crashes
   local late = 0
   while #ids < limit and late < 256 do
-    local there = C('ZRANGE', line, 0, math.min(limit - #ids, 256) - 1)
+    local there = C('ZRANGE', line, 0, math.min(limit - #ids, 512) - 1)
     if #there == 0 then return false end
     local bodies = C('HMGET', frames, unpack(there))
     local passed, expired, ends = 0, {}, false

@@ -100,23 +100,24 @@ end
 
 -- A run of successes, ids before tokens before outcomes; those that leave nothing else behind are written together.
 local function settle_well(alive, owner, idle, first, n, stride, lost, number)
-  local tokens, outcomes = first + n - 1, first + 2 * n - 1 -- what stands before the first of them
-  local values, there = alive and C('HMGET', owner, unpack(ARGV, first, tokens)) or {}, entangled(first, n)
-  local marks, at, others, ending = {}, 0, {}, ':' .. ms
+  local said, last = ARGV, first + n - 1 -- of the ids; each look at ARGV itself would be one into all globals
+  local values, there = alive and C('HMGET', owner, unpack(said, first, last)) or {}, entangled(first, n)
+  local marks, at, others, ending = {}, 0, nil, ':' .. ms
   if stride == 3 then ending = ending .. ':' end
   for i = 1, n do
-    local token = ARGV[tokens + i]
+    local token = said[last + i]
     if values[i] == token and not there[i] then
-      marks[at + 1] = ARGV[first + i - 1]
-      marks[at + 2] = stride == 2 and 's' .. token .. ending or 's' .. token .. ending .. ARGV[outcomes + i]
+      marks[at + 1] = said[first + i - 1]
+      marks[at + 2] = stride == 2 and 's' .. token .. ending or 's' .. token .. ending .. said[last + n + i]
       at = at + 2
     else
+      others = others or {}
       others[#others + 1] = i
     end
   end
   if at == 2 * n then
-    C('HDEL', owner, unpack(ARGV, first, tokens))
-    C('HDEL', frames, unpack(ARGV, first, tokens))
+    C('HDEL', owner, unpack(said, first, last))
+    C('HDEL', frames, unpack(said, first, last))
   elseif at > 0 then
     local plain = {}
     for i = 1, at, 2 do plain[#plain + 1] = marks[i] end
@@ -126,11 +127,10 @@ local function settle_well(alive, owner, idle, first, n, stride, lost, number)
   if at > 0 then
     if stride == 3 then note_late(marks) else note_end(marks) end
   end
-  for _, i in ipairs(others) do
+  for _, i in ipairs(others or {}) do
     local has_outcome, outcome, keep_ms = '0', '', '0'
-    if stride == 3 then has_outcome, outcome, keep_ms = '1', ARGV[outcomes + i], '600000' end
-    local id, token = ARGV[first + i - 1], ARGV[tokens + i]
-    if not settle_one(alive, owner, idle, 's', id, token, has_outcome, outcome, keep_ms) then
+    if stride == 3 then has_outcome, outcome, keep_ms = '1', said[last + n + i], '600000' end
+    if not settle_one(alive, owner, idle, 's', said[first + i - 1], said[last + i], has_outcome, outcome, keep_ms) then
       lost[#lost + 1] = number + i
     end
   end
