@@ -462,12 +462,11 @@ class InSeries(Protocol):
     """`can.series`: joins jobs that differ in little itself; elsewhere they are accepted as frames."""
 
     def enqueue_series(self, series: Series, /) -> Iterator[list[int]]:
-        """`enqueue` of `series.frames()`, ATOMIC_BATCH at a time, in order: each is sent once the one before was
-        accepted.
+        """`enqueue` of `series.frames()`, ATOMIC_BATCH at a time, in order: none is accepted unless the one before was.
 
         Gives, for each such write, the places in the series of those that were DUPLICATE. What a write raises ends it:
-        nothing after that write was sent. Nothing is sent before it is asked for the first; whoever stops asking does
-        not know of one write more.
+        of those after it none was accepted, unless it was accepted itself. Nothing is sent before it is asked for the
+        first; whoever stops asking does not know of one write more.
         """
         ...
 

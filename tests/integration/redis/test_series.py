@@ -11,14 +11,17 @@ from tests.integration.redis.servers import Server, needs_redis
 from typedgator import BatchIncomplete, Gator, InvalidArguments, Job, Middleware
 from typedgator.backends.contract import ATOMIC_BATCH
 from typedgator.backends.redis import RedisBackend
+from typedgator.backends.redis.series import Writes
 from typedgator.errors import BackendUnavailable
 from typedgator.events import JobEnqueued
+from typedgator.testing.contract import Hand, job
 from typedgator.testing.contract.bench import named
 from typedgator.testing.contract.series import series
 from typedgator.wire.envelope import Envelope, decode_envelope, encode_envelope
 from typedgator.wire.frame import Frame, FrameFlags, open_frame, pack_frame
 from typedgator.wire.ids import JobId, parse_id
 from typedgator.wire.states import JobState
+from typedgator.wire.verdict import Succeeded
 
 pytestmark = needs_redis
 _numbers = count()
@@ -241,6 +244,40 @@ def test_a_server_that_dies_ends_it() -> None:
         assert known[:ATOMIC_BATCH] == list(range(ATOMIC_BATCH))
         assert len(known) in (ATOMIC_BATCH, 2 * ATOMIC_BATCH)
         assert backend.counts().queues == {"all": {JobState.WAITING: 3 * ATOMIC_BATCH}}
+
+
+def test_a_write_whose_forerunner_is_not_known_does_nothing(server: Server) -> None:
+    """It says so, wherever that job would have to be; once that is known, also of a finished one, it is accepted."""
+    with closing(gator_on(server)) as gator:
+        backend, some = redis_of(gator), series(*range(ATOMIC_BATCH + 1))
+        backend.open()
+        behind = Writes(backend.caller, some).of(ATOMIC_BATCH, some.ids[ATOMIC_BATCH - 1])
+
+        assert backend.link.run(behind) == 0
+        assert backend.counts().queues == {}
+
+        backend.enqueue([job(ATOMIC_BATCH - 1)])
+        assert backend.link.run(behind) == []
+        assert backend.link.run(behind) == [1]
+        hand = Hand(backend, ["all"], 60_000)
+        for claimed in hand.claim():
+            hand.settle(claimed, Succeeded())
+        assert backend.link.run(behind) == [1]
+
+
+def test_a_forerunner_that_was_thrown_away_stops_nothing(server: Server) -> None:
+    """It was accepted, and so the others must be: eviction, or another client, may have taken it since."""
+    with closing(gator_on(server)) as gator:
+        backend, keys = redis_of(gator), redis_of(gator).caller.keys
+        answers = backend.enqueue_series(series(*range(6 * ATOMIC_BATCH)))
+        assert [next(answers), next(answers)] == [[], []]
+        server.ask("DEL", keys.named("frames"), keys.ready("all"))
+
+        assert list(answers) == [[]] * 4
+
+        line = backend.link.ask("ZRANGE", keys.ready("all"), 0, -1)
+        assert isinstance(line, list)
+        assert line[-3 * ATOMIC_BATCH :] == [named(number) for number in range(3 * ATOMIC_BATCH, 6 * ATOMIC_BATCH)]
 
 
 def test_one_connection_does_for_all_of_it(server: Server) -> None:

@@ -32,14 +32,16 @@ WAIT_S: Final = 5.0
 """No wait in the server is longer."""
 
 
-class _Ahead(msgspec.Struct, frozen=True, gc=False):
-    """A request that was sent, and its answer not read; `line` None: it could not be sent."""
+class _Ahead(msgspec.Struct):
+    """A request that was sent, and its answer not read; `line` None: it could not be sent, or was cut off."""
 
     request: Request
     packed: bytes
     line: Line | None = None
     at: Address | None = None
     """Where the line leads."""
+    behind: "_Ahead | None" = None
+    """What was sent after it on the same line."""
 
 
 class _Mine(threading.local):
@@ -83,20 +85,27 @@ class Link:
     def run_each(self, requests: Iterable[Request]) -> Generator[object]:
         """Runs scripts one after the other, each of which may be sent again, and gives their answers.
 
-        A request is made while the server does the one before, sent as soon as that one is answered, and under way
-        while the answer is looked at. What one raises ends it: none behind it was sent.
+        A request leaves while the server does the one before, so its script must do nothing unless that was done. Later
+        leave the second one, when it is sure that the script is known, and each where an answer is to be confirmed. One
+        is under way while an answer is looked at. What one raises ends it: nothing more is sent.
         """
         ahead: _Ahead | None = None
+        sure = False
         try:
             for request in requests:
                 packed = b"".join(request.all_packed())
-                if ahead is None:
+                before, ahead = ahead, None
+                if before is None:
                     ahead = self._send_ahead(request, packed)
-                else:
-                    before, ahead = ahead, None
-                    answer = self._known_or_whole(before.request, before)
+                    continue
+                if sure and before.line is not None and request.confirm is None:
+                    ahead = before  # until the next one is sent, whatever interrupts us
+                    ahead = self._send_behind(request, packed, before)
+                answer = self._known_or_whole(before.request, before)
+                sure = True
+                if ahead is None or ahead.line is None:
                     ahead = self._send_ahead(request, packed)
-                    yield answer
+                yield answer
             if ahead is not None:
                 before, ahead = ahead, None
                 yield self._known_or_whole(before.request, before)
@@ -118,6 +127,16 @@ class Link:
                 self._drop(line)
         self._mine.asking = None
         return _Ahead(request, packed, line, self._mine.at)
+
+    def _send_behind(self, request: Request, packed: bytes, before: _Ahead) -> _Ahead:
+        """On the same line, while the one before is on its way."""
+        line = cast(Line, before.line)
+        behind = before.behind = _Ahead(request, packed, line, before.at)
+        try:
+            line.send(packed)
+        except (RedisError, OSError):
+            behind.line = None  # half of it may be there: the line ends with the answer that is on its way
+        return behind
 
     def _known_or_whole(self, request: Request, ahead: _Ahead | None) -> object:
         try:
@@ -224,23 +243,28 @@ class Link:
                 clean = True
                 return answer
             except (RedisError, OSError) as error:
-                clean = line_holds(error)
+                clean = line_holds(error) and (sent is None or sent.behind is None)
                 trouble = trouble or Trouble(self.where)
                 reached = self._mine.at if sent is None or sent.line is None else sent.at
                 pause_s = trouble.pause_s(error, None if line is None else reached, again=again)
                 if pause_s is None:
                     raise self._unavailable(error) from error
             finally:
-                if not clean and line is not None:
+                if sent is not None and line is not None and line is sent.line:
+                    self._leave(sent, line, clean=clean)
+                elif not clean and line is not None:
                     self._drop(line)
-                elif sent is not None and line is sent.line:
-                    self._give_back(sent)
             time.sleep(pause_s)
 
-    def _give_back(self, sent: _Ahead) -> None:
-        """The line is the thread's again, unless that has found another one meanwhile."""
-        if self._mine.asking is None and self._mine.at is sent.at:
-            self._mine.asking = sent.line
+    def _leave(self, sent: _Ahead, line: Line, *, clean: bool) -> None:
+        """What was sent is answered: its line is for what is behind it, or the thread's again, or cut."""
+        behind = sent.behind
+        if not clean or (behind is not None and behind.line is None):
+            self._drop(line)
+            if behind is not None:
+                behind.line = None
+        elif behind is None and self._mine.asking is None and self._mine.at is sent.at:
+            self._mine.asking = line  # unless the thread has found another one meanwhile
 
     def _drop(self, line: Line | Connection) -> None:
         line.disconnect()

@@ -11,35 +11,49 @@ from typedgator.wire.frame import Frame, pack_frame
 from typedgator.wire.ids import JobId, shown_id
 from typedgator.wire.mould import Series
 
-__all__ = ["accept_series"]
+__all__ = ["Writes", "accept_series"]
 
 
 def accept_series(caller: Caller, series: Series) -> Generator[list[int]]:
     """A write for each ATOMIC_BATCH of them: the places of those that were known. Raises NotReplicated of one write."""
     caller.tell_the_time()
-    start = 0
+    start, writes = 0, Writes(caller, series)
     try:
-        for known in caller.link.run_each(_requests(caller, series)):
-            yield [start + number - 1 for number in cast("list[int]", known)]
+        for answer in caller.link.run_each(writes.in_turn()):
+            # Refused because the one before is not known any more, and that was accepted: here nothing must be known.
+            known = cast("list[int]", caller.link.run(writes.of(start, b"")) if answer == 0 else answer)
+            yield [start + number - 1 for number in known]
             start += ATOMIC_BATCH
     except NotReplicated as error:
         raise error.about([shown_id(job_id) for job_id in series.ids[start : start + ATOMIC_BATCH]]) from None
 
 
-def _requests(caller: Caller, series: Series) -> Iterator[Request]:
-    script, keys = caller.script("enqueue_series"), caller.plain_keys(series.queue)
-    bare = Frame(
-        job_id=JobId(b""),
-        queue=series.queue,
-        envelope=b"",
-        priority=series.priority,
-        crash_budget=series.crash_budget,
-        flags=series.flags,
-    )
-    stored = pack_frame(bare, 0)
-    shared = series.queue, stored[:4], stored[12:] + series.before, series.between, series.after
-    for start in range(0, len(series.ids), ATOMIC_BATCH):
-        ids = series.ids[start : start + ATOMIC_BATCH]
+class Writes:
+    """The requests that a series is made of."""
+
+    def __init__(self, caller: Caller, series: Series) -> None:
+        self._series, self._confirm = series, caller.confirm
+        self._script, self._keys = caller.script("enqueue_series"), caller.plain_keys(series.queue)
+        bare = Frame(
+            job_id=JobId(b""),
+            queue=series.queue,
+            envelope=b"",
+            priority=series.priority,
+            crash_budget=series.crash_budget,
+            flags=series.flags,
+        )
+        stored = pack_frame(bare, 0)
+        self._shared = series.queue, stored[:4], stored[12:] + series.before, series.between, series.after
+
+    def in_turn(self) -> Iterator[Request]:
+        """Each does nothing unless the last job of the one before is known."""
+        ids = self._series.ids
+        for start in range(0, len(ids), ATOMIC_BATCH):
+            yield self.of(start, ids[start - 1] if start else b"")
+
+    def of(self, start: int, after: bytes) -> Request:
+        """The one that begins at this place, for when that job is known; always, when none is named."""
+        ids = self._series.ids[start : start + ATOMIC_BATCH]
         words: list[Word] = [b""] * (2 * len(ids))
-        words[::2], words[1::2] = ids, series.payloads[start : start + ATOMIC_BATCH]
-        yield Request(script, keys, (*shared, *words), confirm=caller.confirm)
+        words[::2], words[1::2] = ids, self._series.payloads[start : start + ATOMIC_BATCH]
+        return Request(self._script, self._keys, (*self._shared, after, *words), confirm=self._confirm)

@@ -3,8 +3,8 @@
 -- with less to send and to take apart: what the jobs share comes once.
 -- KEYS    meta frames done0 done1 late0 late1 kept queues stars everyone clock, then ready and wake of the queue
 -- ARGV    queue, first 4 bytes of the frame, its bytes from the expiry to the id, those between id and arguments, those
---         after them; then id and arguments of each job
--- Result  the numbers, from 1, of those that were known
+--         after them, the id of a job that must be known, or ''; then id and arguments of each job
+-- Result  the numbers, from 1, of those that were known; 0 when the job that must be known is not, and nothing was done
 -- Cost    O(n log N)
 -- Needs   numbers clock versions
 local C = redis.call
@@ -13,18 +13,25 @@ local meta, frames, done0, done1, late0, late1, kept, queues, stars, everyone, c
 -- part clock
 -- part versions
 local HALF, LANE = 17592186044416, 35184372088832
-local queue, head, between, after = ARGV[1], ARGV[2], ARGV[4], ARGV[5]
-local before = head .. struct.pack('>I8', now) .. ARGV[3]
-local n = (#ARGV - 5) / 2
-
-local ids = {}
-for i = 1, n do ids[i] = ARGV[2 * i + 4] end
-local there = C('HMGET', frames, unpack(ids))
+local queue, head, between, after, behind = ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[6]
+local indexes = {frames}
 for _, index in ipairs({done0, done1, late0, late1, kept}) do
-  if C('EXISTS', index) == 1 then
-    for i, found in ipairs(C('HMGET', index, unpack(ids))) do there[i] = there[i] or found end
-  end
+  if C('EXISTS', index) == 1 then indexes[#indexes + 1] = index end
 end
+if behind ~= '' then
+  local there = 0
+  for _, index in ipairs(indexes) do there = there + C('HEXISTS', index, behind) end
+  if there == 0 then return 0 end
+end
+
+local n = (#ARGV - 6) / 2
+local ids = {}
+for i = 1, n do ids[i] = ARGV[2 * i + 5] end
+local there = C('HMGET', frames, unpack(ids))
+for i = 2, #indexes do
+  for place, found in ipairs(C('HMGET', indexes[i], unpack(ids))) do there[place] = there[place] or found end
+end
+local before = head .. struct.pack('>I8', now) .. ARGV[3]
 local lane = (255 - string.byte(head, 3)) * LANE
 local places = numbered(lane + HALF + C('HINCRBY', meta, 'seq', n) - n + 1, n)
 local bodies, order, known, at = {}, {}, {}, 0
@@ -33,7 +40,7 @@ for i, id in ipairs(ids) do
     known[#known + 1] = i
   else
     bodies[at + 1] = id
-    bodies[at + 2] = before .. id .. between .. ARGV[2 * i + 5] .. after
+    bodies[at + 2] = before .. id .. between .. ARGV[2 * i + 6] .. after
     order[at + 1] = places[i]
     order[at + 2] = id
     at = at + 2
