@@ -69,7 +69,7 @@ class History:
     outages: list[tuple[float, float]] = field(default_factory=list)
     """When nobody could be served."""
     steps_back: list[tuple[float, float]] = field(default_factory=list)
-    """When the server's clock went back, and by how much: leases of the dead last as much longer, and no more than a lease."""
+    """When the server's clock went back, and by how much: leases of the dead last longer, by a lease at most."""
     bites: dict[str, int] = field(default_factory=dict)
     """What the faults did, as far as it can be counted."""
     rollbacks: list[Rollback] = field(default_factory=list)
