@@ -10,7 +10,15 @@ import msgspec
 
 from typedgator.errors import PayloadMismatch
 
-__all__ = ["ENVELOPE_VERSION", "MAX_HEADERS_BYTES", "Envelope", "JobPolicy", "decode_envelope", "encode_envelope", "lean"]
+__all__ = [
+    "ENVELOPE_VERSION",
+    "MAX_HEADERS_BYTES",
+    "Envelope",
+    "JobPolicy",
+    "decode_envelope",
+    "encode_envelope",
+    "lean",
+]
 
 ENVELOPE_VERSION: Final = 1
 MAX_HEADERS_BYTES: Final = 4096
