@@ -1,6 +1,5 @@
 """An attempt in a worker's hands, and the ways in which a task can end it."""
 
-from collections.abc import Callable
 from typing import Final, TypeAlias
 
 import msgspec
@@ -10,7 +9,6 @@ from typedgator.context import CurrentJob
 from typedgator.registry import AnyTask
 from typedgator.task import AsyncTask
 from typedgator.wire.envelope import Envelope, JobPolicy
-from typedgator.wire.verdict import Settlement
 
 __all__ = ["Attempt", "Ending", "Raised", "Returned", "Stopped"]
 
@@ -18,8 +16,7 @@ __all__ = ["Attempt", "Ending", "Raised", "Returned", "Stopped"]
 class Attempt:
     """An attempt that can be called: its task, its arguments, and what `current_job()` will say.
 
-    Where `late` is there, it cannot be called yet: first the user's upgrade is to be run, off the actors' threads.
-    `late` does so, and gives the attempt that can be called, or a settlement.
+    One that is `late` cannot be called: it has to be opened again off the actors' threads, to run the user's upgrade.
     """
 
     __slots__ = ("args", "claimed", "envelope", "job", "kwargs", "late", "started", "task")
@@ -32,7 +29,8 @@ class Attempt:
         args: tuple[object, ...],
         kwargs: dict[str, object],
         job: CurrentJob,
-        late: "Callable[[], Attempt | Settlement] | None" = None,
+        *,
+        late: bool = False,
     ) -> None:
         self.claimed: Final = claimed
         self.envelope: Final = envelope

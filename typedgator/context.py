@@ -40,7 +40,6 @@ class CurrentJob:
     def __init__(
         self,
         job_id: JobId,
-        *,
         task: str,
         queue: str,
         attempt: int,

@@ -11,7 +11,6 @@ Neither opening nor closing ever raises: a claimed job that is not settled would
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Final, assert_never, cast
 
 from typedgator.attempt import Attempt, Ending, Raised, Returned, Stopped
@@ -63,12 +62,11 @@ def open_attempt(
     A job that this worker cannot run is held for `hold_ms` at most. `upgrade_late`: see `Attempt`; no upgrade is run.
     """
     task = ""
-    late = partial(open_attempt, claimed, registry, note, hold_ms=hold_ms) if upgrade_late else None
     try:
         head = open_frame(claimed.frame)
         envelope = decode_envelope(head.envelope)
         task = envelope.task
-        opened = fitted(claimed, head, envelope, registry, note, late)
+        opened = fitted(claimed, head, envelope, registry, note, upgrade_late=upgrade_late)
     except Exception as error:  # PayloadMismatch; and whatever a user's validator raises in there
         return Settlement(claimed.job_id, claimed.token, Failed(error_outcome(claimed, task, error)))
     if isinstance(opened, Misfit):

@@ -35,30 +35,31 @@ def fitted(
     envelope: Envelope,
     registry: Registry,
     note: Callable[[int, bytes], bool] | None,
-    late: Callable[[], Attempt | Settlement] | None,
+    *,
+    upgrade_late: bool,
 ) -> Attempt | Settlement | Misfit:
     """The job as this release runs it: by its task's present name, with the present arguments.
 
-    `late`: what runs an upgrade elsewhere; None: it is run here.
+    `upgrade_late`: no upgrade is run here, and an attempt that needs one is `late`.
     """
     task = registry.find(envelope.task)
     if task is None:
         return _without_task(claimed, envelope.task, registry)
     job = CurrentJob(
         claimed.job_id,
-        task=task.name,
-        queue=head.queue,
-        attempt=claimed.attempt,
-        token=claimed.token,
-        headers=envelope.headers,
-        enqueued_at_ms=envelope.enqueued_at,
-        note=note,
+        task.name,
+        head.queue,
+        claimed.attempt,
+        claimed.token,
+        envelope.headers,
+        envelope.enqueued_at,
+        note,
     )
     present = envelope if envelope.task == task.name else msgspec.structs.replace(envelope, task=task.name)
     schema = task.spec.arguments
     if envelope.schema != schema.fingerprint and (upgrade := task.upgrades.get(envelope.schema)) is not None:
-        if late is not None:
-            return Attempt(claimed, present, task, (), {}, job, late)
+        if upgrade_late:
+            return Attempt(claimed, present, task, (), {}, job, late=True)
         carried = _upgraded(claimed, envelope, task, upgrade)
         if not isinstance(carried, Envelope):
             return carried

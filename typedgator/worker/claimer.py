@@ -256,7 +256,7 @@ class Claimer:
         ours = self._identity == identity
         if ours:
             self._settler.owed.update([one.token for one in new])
-        self.seen = max(one.token for one in new)
+        self.seen = max([one.token for one in new])
         if not ours:
             return  # it lapsed meanwhile: they are others' jobs already
         self._claimed += len(new)

@@ -20,22 +20,18 @@ __all__ = ["Desk", "Finished", "Holding", "WorkerReport"]
 class Holding:
     """One attempt of ours, and the identity that claimed it."""
 
-    __slots__ = ("attempt", "canceled", "identity", "since", "stopped")
+    __slots__ = ("attempt", "canceled", "identity", "since", "stopped", "token")
 
     def __init__(self, identity: WorkerId, attempt: Attempt, since: float) -> None:
         self.identity: Final = identity
         self.attempt: Attempt = attempt
         """Another one as soon as its arguments were upgraded."""
         self.since: Final = since
+        self.token: Final[Token] = attempt.claimed.token
         self.canceled: bool = False
         """Somebody asked the job to stop."""
         self.stopped: bool = False
         """The worker told the attempt to stop, for whatever reason."""
-
-    @property
-    def token(self) -> Token:
-        """The attempt's token."""
-        return self.attempt.claimed.token
 
 
 class Finished(msgspec.Struct, frozen=True, gc=False):

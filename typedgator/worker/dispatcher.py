@@ -66,15 +66,16 @@ class Dispatcher:
         if any(one.crashes for one in claimed):  # a suspect: what has not started must not go down with it
             self.give_back_unstarted()
         now = time.monotonic()
+        registry, note, hold_ms, put = self._registry, self._note, self._hold_ms, self._desk.put
         sync: list[Holding | Errand] = []
         coroutines: list[Holding] = []
         for one in claimed:
-            opened = open_attempt(one, self._registry, self._note, hold_ms=self._hold_ms, upgrade_late=True)
+            opened = open_attempt(one, registry, note, hold_ms=hold_ms, upgrade_late=True)
             if isinstance(opened, Settlement):
                 self._could_not_open(identity, one, opened)
                 continue
             holding = Holding(identity, opened, now)
-            self._desk.put(holding)
+            put(holding)
             (coroutines if opened.is_async else sync).append(holding)
         self._only_async = not sync and bool(coroutines)
         if coroutines:
@@ -128,17 +129,14 @@ class Dispatcher:
 
     def starting(self, holding: Holding, /) -> bool:
         """An attempt is about to run. False when it is not ours any more."""
-        if holding not in self._desk or not self._upgraded(holding):
+        if holding not in self._desk or (holding.attempt.late and not self._upgraded(holding)):
             return False
         self._teller.starting(holding.attempt)
         return True
 
     def _upgraded(self, holding: Holding) -> bool:
         """Whether it can be called now; when not, it is off the desk and settled."""
-        late = holding.attempt.late
-        if late is None:
-            return True
-        opened = late()
+        opened = open_attempt(holding.attempt.claimed, self._registry, self._note, hold_ms=self._hold_ms)
         if isinstance(opened, Settlement):
             if self._desk.take(holding):
                 self._could_not_open(holding.identity, holding.attempt.claimed, opened)

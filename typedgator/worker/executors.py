@@ -261,7 +261,9 @@ class LoopExecutor:
                 holding = self._ready.popleft()
             except IndexError:  # withdrawn meanwhile
                 return
-            self._tasks[holding.token] = loop.create_task(self._attempt(holding))
+            # Its own name: the one that asyncio would make up costs a tenth of the job.
+            task = asyncio.Task(self._attempt(holding), loop=loop, name=holding.attempt.envelope.task)
+            self._tasks[holding.token] = task
 
     def _cancel(self, token: int) -> None:
         task = self._tasks.get(token)
@@ -272,7 +274,7 @@ class LoopExecutor:
     async def _attempt(self, holding: Holding) -> None:
         ending: Ending | None = None
         try:
-            if holding.attempt.policy.on_start is None and holding.attempt.late is None:
+            if holding.attempt.policy.on_start is None and not holding.attempt.late:
                 ours = self._told.starting(holding)
             else:  # a hook may block, an upgrade too
                 ours = await asyncio.to_thread(self._told.starting, holding)

@@ -36,12 +36,16 @@ RETRY_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 class Settler:
     """`add` is called by executors; the claimer may `take` a batch along instead, and reports it with `written`.
 
-    `busy` says whether anything still runs: when nothing does, a settlement leaves at once. `after` is told each
-    answer, and never raises.
+    `busy` says whether anything still runs: when nothing does, a settlement leaves at once. `after` is told the
+    answers, and never raises.
     """
 
     def __init__(
-        self, backend: Backend, *, busy: Callable[[], bool], after: Callable[[Finished, Settled], None]
+        self,
+        backend: Backend,
+        *,
+        busy: Callable[[], bool],
+        after: Callable[[Sequence[Finished], Sequence[Settled]], None],
     ) -> None:
         self._backend = backend
         self._busy = busy
@@ -107,10 +111,9 @@ class Settler:
         self._tell(batch, answers)
 
     def _tell(self, batch: Sequence[Finished], answers: Sequence[Settled]) -> None:
-        for finished, answer in zip(batch, answers, strict=True):
-            self._after(finished, answer)
+        self._after(batch, answers)
         with self._counting:  # last: whoever sees them counted may rely on all that follows from them
-            self.unstarted += sum(finished.ending is None for finished in batch)
+            self.unstarted += sum([finished.ending is None for finished in batch])
             self.settled += len(batch)
 
     def tick(self) -> None:

@@ -79,8 +79,18 @@ class Teller:
         if attempt.policy.on_start is not None:
             _unhurt(lambda: announce_start(attempt, self._registry, self._handle(attempt)))
 
-    def after(self, finished: Finished, answer: Settled) -> None:
-        """The backend answered its settlement."""
+    def after(self, batch: Sequence[Finished], answers: Sequence[Settled]) -> None:
+        """The backend answered these settlements."""
+        well = 0
+        for finished, answer in zip(batch, answers, strict=True):
+            if answer is Settled.WRITTEN and not self._wants_end and _is_well(finished):
+                well += 1  # of most there is nothing to say but how many they are
+            else:
+                self._after(finished, answer)
+        with self._counting:
+            self.report.succeeded += well
+
+    def _after(self, finished: Finished, answer: Settled) -> None:
         if answer is Settled.LOST:
             self.lost(1)
             if finished.holding is not None:
@@ -178,6 +188,13 @@ class Teller:
                 pass
             case _:
                 assert_never(verdict)
+
+
+def _is_well(finished: Finished) -> bool:
+    """Whether it succeeded, and no hook is to hear of it."""
+    if not isinstance(finished.settlement.verdict, Succeeded):
+        return False
+    return finished.holding is None or finished.holding.attempt.envelope.policy.on_success is None
 
 
 def _log(finished: Finished) -> None:

@@ -1,5 +1,6 @@
 """The settler by itself: gathers, writes, tries again, and lets no settlement hold up the others."""
 
+from collections.abc import Sequence
 from threading import Event
 
 import pytest
@@ -30,8 +31,8 @@ class Answers:
         self.all: list[tuple[int, Settled]] = []
         self.some = Event()
 
-    def __call__(self, finished: Finished, answer: Settled) -> None:
-        self.all.append((finished.settlement.token, answer))
+    def __call__(self, batch: Sequence[Finished], answers: Sequence[Settled]) -> None:
+        self.all += [(finished.settlement.token, answer) for finished, answer in zip(batch, answers, strict=True)]
         self.some.set()
 
 

@@ -38,8 +38,8 @@ def test_every_end_is_counted_once_whoever_counts() -> None:
 
     def count() -> None:
         for _ in range(20):
-            teller.after(finished, Settled.WRITTEN)
-            teller.after(finished, Settled.LOST)
+            teller.after([finished], [Settled.WRITTEN])
+            teller.after([finished], [Settled.LOST])
 
     threads = [Thread(target=count) for _ in range(4)]
     for thread in threads:
