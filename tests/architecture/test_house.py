@@ -297,6 +297,16 @@ def test_import_typedgator_loads_no_driver_and_no_cli_library() -> None:
     assert done.stdout.split() == []
 
 
+def test_a_worker_process_is_without_what_only_people_look_at() -> None:
+    """Tables and bars take 3 MB, in each worker of a host."""
+    code = (
+        "import sys, typedgator.__main__, typedgator.worker.ready; print('click' in sys.modules, 'rich' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True", "False"]
+
+
 @pytest.mark.parametrize(
     "dsn", ["redis://127.0.0.1:1/0", "redis+sentinel://127.0.0.1:1/jobs/0", "redis+cluster://127.0.0.1:1"]
 )

@@ -11,9 +11,6 @@ from typing import Final, cast
 import click
 import msgspec
 from msgspec import UNSET, UnsetType
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from typedgator.backends.contract import JobRecord
 from typedgator.errors import PayloadMismatch
@@ -179,6 +176,10 @@ def print_rows(
     columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: frozenset[str] = frozenset()
 ) -> None:
     """A table. Where standard output is no terminal, nothing is shortened, so that `grep` and `cut` find all of it."""
+    from rich import box  # here, so that a worker's process, which prints no table, is without it
+    from rich.console import Console
+    from rich.table import Table
+
     is_terminal = sys.stdout.isatty()
     table = Table(box=box.SIMPLE_HEAD if is_terminal else None, pad_edge=False)
     for place, name in enumerate(columns):
@@ -190,7 +191,7 @@ def print_rows(
         )
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    _console().print(table)
+    Console(markup=False, highlight=False, width=None if is_terminal else _WIDEST).print(table)
 
 
 def print_job(job: JobShown) -> None:
@@ -245,7 +246,3 @@ def _cell(value: object) -> str:
 def _harmless(text: str) -> str:
     """The text with what would steer a terminal spelled out: what is stored may be anybody's."""
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
-
-
-def _console() -> Console:
-    return Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else _WIDEST)

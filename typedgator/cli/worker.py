@@ -9,34 +9,32 @@ import os
 import signal
 import sys
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from queue import SimpleQueue
-from threading import Event, Thread
+from threading import Thread
 from types import FrameType
-from typing import Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import click
 import msgspec
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from typedgator.backends.contract import EVERY_QUEUE
 from typedgator.cli.endings import BY_SIGNAL, Misuse
 from typedgator.cli.loading import import_named, load_gator
 from typedgator.cli.place import where_kept
-from typedgator.errors import BackendUnavailable, Unsupported
 from typedgator.gator import Gator
-from typedgator.wire.states import JobState
 from typedgator.worker import Worker, WorkerReport
+from typedgator.worker.ready import make_ready
 from typedgator.worker.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from typedgator.cli.bar import Bar
 
 __all__ = ["Launcher", "worker"]
 
 logger: Final = logging.getLogger("typedgator")
 
 _LEVELS: Final = ("debug", "info", "warning", "error")
-_REDRAW_SECONDS: Final = 0.25
-_AHEAD: Final = (JobState.WAITING, JobState.RUNNING, JobState.RETRYING)
 
 
 class Launcher(msgspec.Struct, frozen=True):
@@ -101,9 +99,8 @@ def worker(
             f"{where_kept(gator)} keeps its jobs inside one process, so a worker process would never see one: "
             "use sqlite:///typedgator.db, or run them where they are enqueued, with is_async=False"
         )
-    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
-    shows_progress = burst and not supervised and sys.stderr.isatty()
-    _log_to_stderr(log_level, console if shows_progress else None)
+    bar = _bar(gator) if burst and not supervised and sys.stderr.isatty() else None
+    _log_to_stderr(log_level, None if bar is None else bar.handler)
     logger.info("jobs come from %s; tasks known: %d", where_kept(gator), len(gator.registry))
     one = Worker(
         gator,
@@ -117,12 +114,10 @@ def worker(
     _warn_of_unserved(gator, one.queues)
     if supervised:
         Thread(target=_stop_at_end_of_input, args=(one,), name="typedgator-supervised", daemon=True).start()
-    with _stopped_by_signals(one) as heard:
-        if shows_progress:
-            with _progress(gator, one, console):
-                one.run()
-        else:
-            one.run()
+    showing: AbstractContextManager[None] = nullcontext() if bar is None else bar.of(one)
+    with _stopped_by_signals(one) as heard, showing:
+        make_ready(gator.backend, gator.registry)
+        one.run()
     logger.info("stopped: %s", _summary(one.report))
     raise click.exceptions.Exit(_exit_code(heard, 0))
 
@@ -217,66 +212,19 @@ def _summary(report: WorkerReport) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts if count) or "nothing was due"
 
 
-def _log_to_stderr(level: str, console: Console | None = None) -> None:
-    """Log lines to standard error, above a progress bar, unless the user's modules have set up logging."""
+def _bar(gator: Gator) -> "Bar":
+    from typedgator.cli.bar import Bar  # a worker that shows nothing has no use for 3 MB of rich
+
+    return Bar(gator)
+
+
+def _log_to_stderr(level: str, handler: logging.Handler | None = None) -> None:
+    """Log lines to standard error, or to a handler, unless the user's modules have set up logging."""
     root = logging.getLogger()
     logger.setLevel(level.upper())
     if root.handlers:
         return
-    handler: logging.Handler = logging.StreamHandler() if console is None else _ConsoleHandler(console)
+    handler = handler or logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s [%(process)d] %(message)s"))
     root.addHandler(handler)
     root.setLevel(level.upper())
-
-
-class _ConsoleHandler(logging.Handler):
-    """Writes records to a rich console, which keeps its progress bar below them."""
-
-    def __init__(self, console: Console) -> None:
-        super().__init__()
-        self._console = console
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Writes one record."""
-        self._console.print(self.format(record))
-
-
-@contextmanager
-def _progress(gator: Gator, one: Worker, console: Console) -> Generator[None]:
-    """A bar of what is done and what is ahead, redrawn from the worker's own report."""
-    over = Event()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("jobs", total=None)
-
-        def draw(ahead: int) -> None:
-            report = one.report
-            ended = report.succeeded + report.failed + report.canceled + report.held
-            progress.update(bar, completed=ended, total=ended + ahead)
-
-        def follow() -> None:
-            while not over.wait(_REDRAW_SECONDS):
-                try:
-                    draw(_ahead(gator, one.queues))
-                except (BackendUnavailable, Unsupported):
-                    progress.update(bar, total=None)
-
-        thread = Thread(target=follow, name="typedgator-progress", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-            draw(0)
-
-
-def _ahead(gator: Gator, queues: Sequence[str]) -> int:
-    counts = gator.counts().queues
-    return sum(
-        jobs
-        for queue, states in counts.items()
-        if "*" in queues or queue in queues
-        for state, jobs in states.items()
-        if state in _AHEAD
-    )

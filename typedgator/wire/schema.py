@@ -135,6 +135,10 @@ class ArgumentSchema:
         made._fn = fn
         return made
 
+    def build(self) -> None:
+        """Builds the validators now, not at the first call."""
+        self._codec.build()
+
     def encode(self, args: tuple[object, ...], kwargs: Mapping[str, object], /) -> bytes:
         """The bytes of a call: msgpack of a map by name; defaults that were not overridden are left out.
 
