@@ -20,7 +20,14 @@ from typedgator.backends.redis.caller import Caller, Steps
 from typedgator.backends.redis.canceling import canceling
 from typedgator.backends.redis.keeping import Keeping
 from typedgator.backends.redis.link import WAIT_S
-from typedgator.backends.redis.pressing import command_of_many, command_of_one, is_plain, piece_of, pieces_of
+from typedgator.backends.redis.pressing import (
+    command_of_many,
+    command_of_one,
+    is_plain,
+    load_of_one,
+    piece_of,
+    pieces_of,
+)
 from typedgator.backends.redis.reading import recalling
 from typedgator.backends.redis.request import Request
 from typedgator.backends.redis.road import Line, Road
@@ -264,16 +271,16 @@ class _Together:
         elif isinstance(answer, list | int):
             _tell(some, cast("list[int] | int", answer))
         elif isinstance(answer, hiredis.ReplyError | ConnectionError):
-            self._again(some)
+            self._again(some, forgotten=str(answer).startswith("NOSCRIPT"))
         else:
             _refuse(some, self._desk.unavailable(cast(Exception, answer)))
         if self._waiting and not self._will_send:
             self._will_send = True
             self._desk.loop.call_soon(self._send_fair_share)
 
-    def _again(self, some: list[_Asked]) -> None:
+    def _again(self, some: list[_Asked], *, forgotten: bool = False) -> None:
         """With all care: the line is made anew, the script is sent whole."""
-        task = self._desk.loop.create_task(self._accept(some))
+        task = self._desk.loop.create_task(self._accept(some, forgotten=forgotten))
         self._careful.add(task)
         task.add_done_callback(partial(self._done, some))
 
@@ -286,8 +293,10 @@ class _Together:
             elif not known.done() and (error := task.exception()) is not None:
                 known.set_exception(error)
 
-    async def _accept(self, some: list[_Asked]) -> None:
+    async def _accept(self, some: list[_Asked], *, forgotten: bool) -> None:
         try:
+            if forgotten and len(some) == 1:  # or each that comes alone would have to be sent twice from now on
+                await self._desk.ask(load_of_one(self._desk.caller))
             answer = await self._desk.ask(_many(self._desk.caller, some))
             if isinstance(answer, hiredis.ReplyError):
                 answer = await self._desk.ask(_many(self._desk.caller, some, whole=True))

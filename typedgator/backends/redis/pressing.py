@@ -7,12 +7,23 @@ enqueue_one.lua and enqueue_plain.lua take them.
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
+import hiredis
+
 from typedgator.backends.redis.caller import Caller
 from typedgator.wire.frame import FRAME_VERSION, Frame
 from typedgator.wire.ids import ID_BYTES, JobId, new_id
 from typedgator.wire.mould import Shape
 
-__all__ = ["accept_one", "command_of_many", "command_of_one", "is_plain", "piece_of", "pieces_of", "press"]
+__all__ = [
+    "accept_one",
+    "command_of_many",
+    "command_of_one",
+    "is_plain",
+    "load_of_one",
+    "piece_of",
+    "pieces_of",
+    "press",
+]
 
 _WORDS: Final = 3
 """Of a piece."""
@@ -51,6 +62,11 @@ def command_of_one(caller: Caller, queue: str, piece: bytes) -> bytes:
         words = b"EVALSHA", caller.script("enqueue_one").sha
         head = caller.plain_heads[queue] = _head(words, _keys(caller, (queue,)), 1)
     return head + piece
+
+
+def load_of_one(caller: Caller) -> bytes:
+    """Makes the script of one job known to a server that has forgotten it."""
+    return hiredis.pack_command((b"SCRIPT", b"LOAD", caller.script("enqueue_one").text))
 
 
 def _whole_of_one(caller: Caller, queue: str, piece: bytes) -> bytes:
