@@ -13,18 +13,24 @@ local function soonest()
   return int(math.max(0, at - now))
 end
 
+-- A claim is full at so many bytes; so many jobs are read together, before anybody looks at how large they are.
+local MOST_BYTES, SOME = 8388608, 64
+
 local function sent_before(owner, seen, limit)
-  local ids, tokens = {}, {}
+  local ids, tokens, found, bytes = {}, {}, {}, 0
   for _, each in ipairs(owned_by(owner)) do
-    if each[1] > seen and #ids < limit and frame_of(each[2]) then
-      tokens[#tokens + 1], ids[#ids + 1] = int(each[1]), each[2]
+    if #ids >= limit or bytes >= MOST_BYTES then break end
+    local frame = each[1] > seen and frame_of(each[2])
+    if frame then
+      local n = #ids + 1
+      tokens[n], ids[n], found[n], bytes = int(each[1]), each[2], frame, bytes + #frame
     end
   end
   if #ids == 0 then return nil end
-  local attempts, crashes, found = {}, {}, {}
+  local attempts, crashes = {}, {}
   for i, id in ipairs(ids) do
     local rec = load(id)
-    attempts[i], crashes[i], found[i] = (rec.a or 0) + 1, rec.c or 0, C('HGET', frames, id)
+    attempts[i], crashes[i] = (rec.a or 0) + 1, rec.c or 0
   end
   return {'jobs', tokens, ids, found, attempts, crashes}
 end
@@ -52,29 +58,30 @@ local function grant(worker, owner, ids, found, special, crashes)
   return tokens[1]
 end
 
--- Whether all of these are as most jobs are: no flag, no record.
+-- How many bytes these are, if all are as most jobs are: no flag, no record.
 local function all_plain(bodies)
   if C('HLEN', recs) > 0 then return false end
-  local byte = byte -- closer at hand than what another function has
+  local byte, bytes = byte, 0 -- closer at hand than what another function has
   for i = 1, #bodies do
     local frame = bodies[i]
     if not frame or byte(frame, 2) ~= 0 then return false end
+    bytes = bytes + #frame
   end
-  return true
+  return bytes
 end
 
--- The first of a queue, up to `limit` in all, behind those that are taken; true when a suspect ended it.
+-- The first of a queue, up to `limit` in all, behind those that are taken; true when a suspect or their size ended it.
 local function take_from(queue, limit, taken)
   local line = ready(queue)
   local ids, found, special, attempts, crashes = taken.ids, taken.found, taken.special, taken.attempts, taken.crashes
   local late = 0
   while #ids < limit and late < 256 do
-    local there = C('ZRANGE', line, 0, math.min(limit - #ids, 512) - 1)
+    local there = C('ZRANGE', line, 0, math.min(limit - #ids, SOME) - 1)
     if #there == 0 then return false end
     local bodies = C('HMGET', frames, unpack(there))
-    local passed, expired, ends = 0, {}, false
-    if all_plain(bodies) then
-      passed = #there
+    local passed, expired, ends, bytes = 0, {}, false, all_plain(bodies)
+    if bytes then
+      passed, taken.bytes = #there, taken.bytes + bytes
       if #ids == 0 then
         ids, found = there, bodies
         taken.ids, taken.found = ids, found
@@ -97,6 +104,7 @@ local function take_from(queue, limit, taken)
             break
           end
           local n = #ids + 1
+          taken.bytes = taken.bytes + #frame
           ids[n], found[n], special[n] = id, frame, (rec or byte(frame, 2) ~= 0) and true or nil
           if rec then attempts[n], crashes[n] = (rec.a or 0) + 1, rec.c or 0 end
         end
@@ -113,7 +121,7 @@ local function take_from(queue, limit, taken)
     end
     if #expired > 0 then settle_dependents() end
     late = late + #expired
-    if ends then return true end
+    if ends or taken.bytes >= MOST_BYTES then return true end
   end
   return false
 end
@@ -136,7 +144,7 @@ local function claim(worker, owner, limit, seen, watching, served)
       if name == worker then return {'wait', soonest(), 1} end
     end
   end
-  local taken = {ids = {}, found = {}, special = {}, attempts = {}, crashes = {}}
+  local taken = {ids = {}, found = {}, special = {}, attempts = {}, crashes = {}, bytes = 0}
   local some_paused = C('EXISTS', paused) == 1
   local open = {}
   for _, queue in ipairs(served) do
