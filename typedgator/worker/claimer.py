@@ -1,7 +1,7 @@
 """The claimer: asks for as many jobs as there is room for, in one round trip, and hands them to the dispatcher.
 
-How many: at least the free slots, and what about 50 ms can run at the recent pace, so that fast jobs come in large
-batches and slow ones are never hoarded. A batch of settlements travels along where the backend can exchange.
+How many: the free slots, and what about 50 ms can run at the recent pace, so that fast jobs come in large batches and
+slow ones are never hoarded. A batch of settlements travels along where the backend can exchange.
 """
 
 import logging
@@ -17,7 +17,7 @@ from typedgator.threads import has_ended
 from typedgator.wire.verdict import Token
 from typedgator.worker.desk import Desk
 from typedgator.worker.dispatcher import Dispatcher
-from typedgator.worker.settler import RIDE_FULL, Settler
+from typedgator.worker.settler import RIDE_FROM, RIDE_FULL, Settler
 
 __all__ = ["HOARD", "Claimer", "Pace"]
 
@@ -30,11 +30,13 @@ WOKEN_MS: Final = 5000
 HOARD_SECONDS: Final = 0.05
 HOARD: Final = 5
 """At most so many times the concurrency, or times 100: then a claim costs each of many fast jobs little."""
-MOMENT_SECONDS: Final = 0.02
-"""What ended in less may have begun together, and says nothing about the pace."""
+WINDOW_SECONDS: Final = 0.2
+"""What ended in a moment may have begun together, and says little about the pace."""
 TURNS: Final = 4
 """Unless each slot took so many, one after the other."""
 STALE_SECONDS: Final = 1.0
+LOOK_MS: Final = 250
+"""While something waits here for a slot, no claim waits longer: it may have to go back."""
 PAUSE_SECONDS: Final = 0.01
 BURST_SECONDS: Final = 0.02
 YIELD_SECONDS: Final = 1e-6
@@ -55,12 +57,14 @@ class Pace:
     def note(self, ended: int, slots: int) -> None:
         """`ended` is how many have ended since the start, `slots` how many run at once."""
         now = self._clock()
-        span = now - self._since
-        if span >= MOMENT_SECONDS or (span > 0 and ended - self._ended >= TURNS * slots):
-            rate = (ended - self._ended) / span
+        span, more = now - self._since, ended - self._ended
+        if span >= WINDOW_SECONDS or (span > 0 and more >= TURNS * slots):
+            rate = more / span
             # Believe a rise at once and a fall slowly: an empty moment between two batches says nothing about the jobs.
-            self.per_second = rate if rate > self.per_second else self.per_second * 0.7 + rate * 0.3
+            self.per_second = rate if rate > self.per_second else self.per_second * 0.3 + rate * 0.7
             self._ended, self._since = ended, now
+        else:
+            self.per_second = max(self.per_second, more / max(span, WINDOW_SECONDS / 2))
 
     def forget(self) -> None:
         """The jobs are slow now, whatever they were."""
@@ -108,6 +112,7 @@ class Claimer:
         self.seen: Token = 0
         """The greatest token that was received; what came with it is in the settler's `owed` before it is here."""
         self._claimed = 0
+        self._looks_at = 0.0
         self._errors = 0
         self._stopping = Event()
         self.is_halted: bool = False
@@ -158,6 +163,7 @@ class Claimer:
         left = self._left()
         if quiet and left <= 0:
             return False
+        self._let_go()
         want = min(self._want(), left)
         if want <= 0:
             self._wait_for_room()
@@ -182,7 +188,8 @@ class Claimer:
     def _wait_ms(self) -> int:
         if self._burst:
             return 0
-        return WAIT_MS if self._waking is None else WOKEN_MS
+        longest = WAIT_MS if self._waking is None else WOKEN_MS
+        return min(longest, LOOK_MS) if self._dispatcher.unstarted else longest
 
     def _wake(self) -> None:
         """Ends a wait in the backend, from a thread of its own: it may be the backend that hangs."""
@@ -210,13 +217,13 @@ class Claimer:
         free, slots = self._dispatcher.slots()
         self._pace.note(self._settler.settled - self._settler.unstarted, slots)
         in_hand = len(desk)
-        target = min(self._most, int(self._pace.per_second * HOARD_SECONDS))
-        self._settler.ride(self._exchange is not None and target > slots)
-        if target > slots:  # fast jobs: let half of them finish, then ask for many at once
-            desk.wake_at = target // 2
-            return target - in_hand if in_hand <= desk.wake_at else 0
-        desk.wake_at = max(in_hand - 1, 0)
-        return free
+        ahead = min(self._most - slots, int(self._pace.per_second * HOARD_SECONDS))
+        self._settler.ride(self._exchange is not None and ahead >= RIDE_FROM)
+        if ahead <= 0:
+            desk.wake_at = max(in_hand - 1, 0)
+            return free
+        desk.wake_at = slots + ahead // 2  # let half of them start, then ask for many at once
+        return slots + ahead - in_hand if in_hand <= desk.wake_at else 0
 
     def _wait_for_room(self) -> None:
         desk = self._desk
@@ -224,8 +231,14 @@ class Claimer:
         # tell when it ends.
         desk.room.wait(STALE_SECONDS if len(desk) > desk.wake_at else PAUSE_SECONDS)
         self.last_good = time.monotonic()
-        if self._dispatcher.give_back_stale(STALE_SECONDS):
-            self._pace.forget()
+
+    def _let_go(self) -> None:
+        """What has waited here for a second goes back, for others to run: slow jobs are in its way."""
+        now = time.monotonic()
+        if now >= self._looks_at and self._dispatcher.unstarted:
+            self._looks_at = now + LOOK_MS / 1000
+            if self._dispatcher.give_back_stale(STALE_SECONDS):
+                self._pace.forget()
 
     def _join(self) -> WorkerId:
         identity = self._identity = self._backend.join(self._queues, lease_ms=self._lease_ms)

@@ -20,11 +20,13 @@ from typedgator.threads import has_ended
 from typedgator.wire.verdict import Released, Settlement, Token
 from typedgator.worker.desk import Finished
 
-__all__ = ["RIDE_FULL", "Settler"]
+__all__ = ["RIDE_FROM", "RIDE_FULL", "Settler"]
 
 logger: Final = logging.getLogger("typedgator")
 
 FULL: Final = 100
+RIDE_FROM: Final = FULL
+"""A claimer that asks for so many at once comes by soon enough."""
 RIDE_FULL: Final = 500
 """So many at most a claimer takes along."""
 GATHER_SECONDS: Final = 0.002
