@@ -61,6 +61,11 @@ class Dispatcher:
         where = self.loop if self._only_async else self.threads
         return max(0, where.size - where.load), where.size
 
+    @property
+    def unstarted(self) -> int:
+        """How many wait here for a slot."""
+        return self.threads.waiting + self.loop.waiting
+
     def dispatch(self, identity: WorkerId, claimed: Sequence[Claimed]) -> None:
         """Opens them, puts them on the desk and lets them run."""
         if any(one.crashes for one in claimed):  # a suspect: what has not started must not go down with it

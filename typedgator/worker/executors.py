@@ -90,6 +90,11 @@ class ThreadExecutor:
         holding.attempt.job.stop()
 
     @property
+    def waiting(self) -> int:
+        """What has not started."""
+        return len(self._ready)
+
+    @property
     def load(self) -> int:
         """What is running or waiting here."""
         return len(self._running) + len(self._ready)
@@ -225,6 +230,11 @@ class LoopExecutor:
         holding.attempt.job.stop()
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._cancel, holding.token)
+
+    @property
+    def waiting(self) -> int:
+        """Attempts that have not started."""
+        return len(self._ready)
 
     @property
     def load(self) -> int:
