@@ -1,6 +1,7 @@
 """A thread's line: on a plain socket it is straight, and nobody who asks can tell it from redis-py's own."""
 
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -55,6 +56,21 @@ def said(line: Line, *words: bytes | str | int) -> object:
 def test_a_plain_socket_makes_a_straight_line(server: Server, kind: str) -> None:
     """This redis-py lets us have its socket."""
     assert type(straight(server, kind)) is Straight
+
+
+def test_a_socket_that_is_not_the_systems_keeps_its_own_time(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under gevent and eventlet, whose sockets block no thread and never hear of the system's time."""
+
+    class Green(socket.socket):
+        """In place of Python's own."""
+
+        def recv(self, *args: int) -> bytes:
+            return super().recv(*args)
+
+    monkeypatch.setattr(socket, "socket", Green)
+    line = straight(server, "tcp")
+    assert type(line) is not Straight
+    assert said(line, "PING") == b"PONG"
 
 
 @pytest.mark.parametrize("kind", KINDS)

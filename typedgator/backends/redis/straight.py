@@ -4,6 +4,7 @@ A socket of Python that has a timeout asks the system before each call whether t
 itself keeps the time, so that a question is a send and a receive. Errors are those of redis-py.
 """
 
+import _socket
 import socket
 import struct
 import sys
@@ -102,9 +103,19 @@ class Straight(Line):
 def line_of(connection: Connection, timeout_s: float) -> Line:
     """The line of a connection that stands: straight where that is known to work, on Linux and without TLS."""
     plain: object = getattr(connection, "_sock", None)
-    if sys.platform == "linux" and type(plain) is socket.socket:
+    if _TELLS_TIME and type(plain) is socket.socket and _asks_the_system():
         return Straight(connection, plain, timeout_s)
     return Line(connection)
+
+
+_TELLS_TIME: Final = sys.platform == "linux" and sys.maxsize > 2**32
+"""Where the system is known to keep the time, told in two words of 64 bits."""
+
+
+def _asks_the_system() -> bool:
+    """Not where gevent or eventlet has put a socket of its own in its place: that would wait for ever."""
+    mine = socket.socket
+    return mine.recv is _socket.socket.recv and mine.sendall is _socket.socket.sendall
 
 
 def _timeval(seconds: float) -> tuple[int, int]:
