@@ -9,6 +9,7 @@ import time
 from typing import Final, NewType, cast
 
 from typedgator.errors import ConfigurationError
+from typedgator.forks import Mark
 
 __all__ = ["ID_BYTES", "JobId", "caller_id", "new_id", "new_ids", "parse_id", "shown_id"]
 
@@ -22,6 +23,8 @@ _OURS: Final = re.compile(r"[0-9a-f]{32}")
 _SPARE: Final = 128
 _spare: Final[list[bytes]] = []
 """All but the time of ids to come; a child of a fork has none of its parent's."""
+_mark: Final = Mark()
+_here: Final = _mark.here
 _COUNTER: Final = 4096
 _COUNTED: Final = b"".join((0x7000 | number).to_bytes(2, "big") for number in range(_COUNTER))
 """The version and the counter of each id of a millisecond."""
@@ -31,6 +34,9 @@ _VARIANT: Final = bytes(0x80 | byte & 0x3F for byte in range(256))
 
 def new_id() -> JobId:
     """A fresh UUIDv7: 48 bits of milliseconds, then 74 random bits, so ids made later sort later."""
+    if not _here[0]:
+        _spare.clear()
+        _mark.set()
     try:
         rest = _spare.pop()
     except IndexError:
@@ -45,9 +51,6 @@ def _refilled() -> bytes:
     whole = bytes(many)
     _spare.extend([whole[place : place + 10] for place in range(10, len(whole), 10)])
     return whole[:10]
-
-
-os.register_at_fork(after_in_child=_spare.clear)
 
 
 def new_ids(number: int) -> list[JobId]:

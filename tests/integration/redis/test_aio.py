@@ -12,6 +12,7 @@ from time import monotonic
 
 import pytest
 
+from tests.forks import FORKS
 from tests.integration.redis.servers import Server, needs_redis
 from typedgator import BatchIncomplete, Gator
 from typedgator.backends.contract import CancelAnswer, Receipt, ReceiptStatus
@@ -263,7 +264,8 @@ def test_close_hangs_up_all_loops(backend: RedisBackend) -> None:
     assert asyncio.run(main()) == (JobState.WAITING, ReceiptStatus.DUPLICATE)
 
 
-def test_a_fork_has_lines_of_its_own(backend: RedisBackend) -> None:
+@pytest.mark.parametrize("fork", FORKS)
+def test_a_fork_has_lines_of_its_own(backend: RedisBackend, fork: Callable[[], int]) -> None:
     """The child of a process that had a loop opens its own line, and the parent's answers stay the parent's."""
 
     async def enqueue(number: int) -> ReceiptStatus:
@@ -273,7 +275,7 @@ def test_a_fork_has_lines_of_its_own(backend: RedisBackend) -> None:
         assert runner.run(enqueue(1)) is ReceiptStatus.NEW
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # a fork with threads
-            child = os.fork()
+            child = fork()
         if child == 0:
             new = [asyncio.run(enqueue(number)) for number in (1, 2, 3)]
             backend.close()

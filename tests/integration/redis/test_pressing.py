@@ -12,6 +12,7 @@ from typing import Self
 import msgspec
 import pytest
 
+from tests.forks import FORKS
 from tests.integration.redis.servers import Server, needs_redis
 from typedgator import AsyncTask, Gator, InvalidArguments, Job, Middleware
 from typedgator.backends.redis import RedisBackend
@@ -314,12 +315,13 @@ def test_a_server_that_is_gone_is_told_to_all() -> None:
             task.task(1)
 
 
-def test_a_fork_presses_by_itself(server: Server) -> None:
+@pytest.mark.parametrize("fork", FORKS)
+def test_a_fork_presses_by_itself(server: Server, fork: Callable[[], int]) -> None:
     """On a line of its own, under ids of its own."""
     with closing(gator_on(server)) as gator:
         task = gator.register(note)
         task.task(1)
-        child = os.fork()
+        child = fork()
         if not child:
             ended = 1
             try:

@@ -4,9 +4,11 @@ import os
 import time
 import uuid
 import warnings
+from collections.abc import Callable
 
 import pytest
 
+from tests.forks import FORKS
 from typedgator.wire.ids import JobId, caller_id, new_id, new_ids, parse_id, shown_id
 
 
@@ -43,13 +45,14 @@ def test_single_ids_are_all_different() -> None:
     assert {uuid.UUID(bytes=job_id).version for job_id in ids} == {7}
 
 
-def test_a_fork_makes_ids_of_its_own() -> None:
+@pytest.mark.parametrize("fork", FORKS)
+def test_a_fork_makes_ids_of_its_own(fork: Callable[[], int]) -> None:
     """Random bytes that the parent has in store are not the child's as well: two jobs would bear one id."""
     new_id()
     read, write = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # a fork with threads
-        child = os.fork()
+        child = fork()
     if not child:
         try:
             os.write(write, b"".join(new_id() for _ in range(100)))

@@ -6,7 +6,6 @@ shares a second line and a mailbox, into which the ids of jobs are put that ende
 """
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -33,6 +32,7 @@ from typedgator.backends.redis.request import Request
 from typedgator.backends.redis.road import Line, Road
 from typedgator.backends.redis.trouble import Trouble, told
 from typedgator.errors import BackendUnavailable
+from typedgator.forks import Mark
 from typedgator.wire.frame import Frame
 from typedgator.wire.ids import JobId, new_id
 from typedgator.wire.mould import Shape
@@ -53,7 +53,8 @@ class AsyncRedis:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
         self._desks: dict[asyncio.AbstractEventLoop, _Desk] = {}
-        self._pid = os.getpid()
+        self._mark = Mark()
+        self._here = self._mark.here
 
     async def aenqueue(self, frames: Sequence[Frame], /) -> list[Receipt]:
         """Accepts all of the frames or none, as `enqueue` does. Cancelled, it may have been accepted: repeat it."""
@@ -98,7 +99,7 @@ class AsyncRedis:
     async def aclose(self) -> None:
         """Hangs up this loop's lines."""
         desk = self._desks.pop(asyncio.get_running_loop(), None)
-        if desk is not None and self._pid == os.getpid():
+        if desk is not None and self._here[0]:
             await desk.until_the_end.aclose()
 
     def close(self) -> None:
@@ -112,7 +113,7 @@ class AsyncRedis:
     def _ready_desk(self) -> "_Desk | None":
         """This loop's, where nothing has to be asked before it is used."""
         desk = self._desks.get(asyncio.get_running_loop())
-        return desk if desk is not None and self._caller.trusted and self._pid == os.getpid() else None
+        return desk if desk is not None and self._caller.trusted and self._here[0] else None
 
     async def _trusted_desk(self) -> "_Desk":
         desk = await self._desk()
@@ -123,7 +124,7 @@ class AsyncRedis:
     async def _desk(self) -> "_Desk":
         loop = asyncio.get_running_loop()
         desk = self._desks.get(loop)
-        if desk is not None and self._pid == os.getpid():
+        if desk is not None and self._here[0]:
             return desk
         self._drop_strangers()
         desk = self._desks[loop] = _Desk(self._caller, loop)
@@ -143,8 +144,9 @@ class AsyncRedis:
 
     def _drop_strangers(self) -> None:
         """Loops that were closed without a word, and, after a fork, those of the other process: not ours to hang up."""
-        if self._pid != os.getpid():
-            self._pid, self._desks = os.getpid(), {}
+        if not self._here[0]:
+            self._desks = {}
+            self._mark.set()
         for loop in [loop for loop in list(self._desks) if loop.is_closed()]:
             self._desks.pop(loop, None)
 

@@ -4,7 +4,6 @@ Every error leaves as BackendUnavailable with its cause. `whereabouts` knows whe
 again.
 """
 
-import os
 import threading
 import time
 from collections.abc import Generator, Iterable, Sequence
@@ -25,6 +24,7 @@ from typedgator.backends.redis.straight import Line, line_of
 from typedgator.backends.redis.trouble import Trouble, line_holds, told
 from typedgator.backends.redis.whereabouts import Whereabouts, whereabouts
 from typedgator.errors import BackendUnavailable, NotReplicated
+from typedgator.forks import Mark
 
 __all__ = ["WAIT_S", "Link"]
 
@@ -64,7 +64,8 @@ class Link:
         self._mine = _Mine()
         self._all: WeakSet[Connection] = WeakSet()
         self._lock = threading.Lock()
-        _links.add(self)
+        self._mark = Mark()
+        self._here = self._mark.here
 
     def close(self) -> None:
         """Hangs up for all threads; a later call connects again."""
@@ -275,7 +276,7 @@ class Link:
 
     def _asking(self) -> Line:
         mine, where = self._mine, self.where
-        if mine.at is not where.at or where.restless:
+        if mine.at is not where.at or where.restless or not self._here[0]:
             self._look_round()
         return mine.asking or self._asking_anew()
 
@@ -292,6 +293,9 @@ class Link:
     def _look_round(self) -> None:
         """Lines that lead where the server is no more are not ours."""
         mine, where = self._mine, self.where
+        if not self._here[0]:  # the connections of the process before the fork are left to it
+            where.renew()
+            self._mark.set()
         if where.restless and where.due():
             with suppress(OSError):  # the sentinels may be gone while the master is not
                 where.seek()
@@ -331,18 +335,6 @@ def _script_answer(connection: Connection) -> object:
         return connection.read_response()
     except NoScriptError:
         return None
-
-
-_links: Final[WeakSet[Link]] = WeakSet()
-
-
-def _forked() -> None:
-    """The connections of the process before the fork are left to it."""
-    for link in list(_links):
-        link.where.renew()
-
-
-os.register_at_fork(after_in_child=_forked)
 
 
 def _read(line: Line, answers: int) -> list[object]:
