@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -294,6 +295,24 @@ def test_many_coroutines_share_writes_and_each_has_its_own_job(server: Server) -
         assert 1200 <= sum(len(gator.queue(queue)) for queue in "abc") <= 1220
 
 
+def test_a_loop_that_begins_with_many_calls_shares_writes_as_well() -> None:
+    """There is no line yet when they come."""
+    with Server() as server, closing(gator_on(server)) as gator:
+        task = gator.register(note)
+        task.task(0)
+        server.ask("CONFIG", "RESETSTAT")
+
+        async def main() -> list[Job[int]]:
+            return await asyncio.gather(*[task.atask(number) for number in range(1000)])
+
+        jobs = asyncio.run(main())
+
+        assert len({job.id for job in jobs}) == 1000 == len(gator.queue()) - 1
+        stats = str(server.ask("INFO", "commandstats"))
+        calls = [int(number) for number in re.findall(r"cmdstat_eval(?:sha)?:calls=(\d+)", stats)]
+        assert 0 < sum(calls) < 20
+
+
 def test_a_server_that_is_gone_is_told_to_all() -> None:
     """To a thread and to each of many coroutines, also to those whose job was not sent yet."""
     with Server() as server, closing(gator_on(server)) as gator:
@@ -311,8 +330,29 @@ def test_a_server_that_is_gone_is_told_to_all() -> None:
         assert len(answers) == 60
         assert {type(answer) for answer in answers} <= {Job, BackendUnavailable}
         assert isinstance(answers[-1], BackendUnavailable)
+        refused = [answer for answer in answers if isinstance(answer, BackendUnavailable)]
+        assert len({id(error) for error in refused}) == len(refused), "one's traceback and notes are another's"
+        assert all(error.__cause__ is not None for error in refused)
         with pytest.raises(BackendUnavailable):
             task.task(1)
+
+
+def test_a_full_server_tells_each_of_many_by_himself() -> None:
+    """What is refused together is another error for each, and nothing of it is written."""
+    with Server() as full, closing(gator_on(full)) as gator:
+        task = gator.register(note)
+        task.task(0)
+        full.ask("CONFIG", "SET", "maxmemory", 1)
+
+        async def main() -> list[object]:
+            return await asyncio.gather(*[task.atask(number) for number in range(60)], return_exceptions=True)
+
+        answers = asyncio.run(main())
+
+        assert [str(answer).partition("OOM")[1] for answer in answers] == ["OOM"] * 60
+        assert len({id(answer) for answer in answers}) == 60
+        full.ask("CONFIG", "SET", "maxmemory", 0)
+        assert len(gator.queue()) == 1
 
 
 @pytest.mark.parametrize("fork", FORKS)

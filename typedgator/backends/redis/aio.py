@@ -228,7 +228,8 @@ class _Together:
         """Accepts a job: whether it was known."""
         known: asyncio.Future[bool] = self._desk.loop.create_future()
         self._waiting.append((queue, piece, known))
-        if self._unanswered == 0 and len(self._waiting) == 1:  # who is alone need not wait for company
+        # Who is alone need not wait for company; who comes first on a loop has no line yet, and others may follow.
+        if self._unanswered == 0 and len(self._waiting) == 1 and not self._careful:
             self._send(1)
         elif not self._will_send:
             self._will_send = True
@@ -322,9 +323,12 @@ def _tell(some: list[_Asked], answer: list[int] | int) -> None:
 
 
 def _refuse(some: list[_Asked], error: BackendUnavailable) -> None:
+    """Each has an error of its own: what one adds to it, or a traceback, is not the others'."""
     for _, _, known in some:
         if not known.done():
-            known.set_exception(error)
+            own = BackendUnavailable(*error.args)
+            own.__cause__ = error.__cause__
+            known.set_exception(own)
 
 
 class _Post:
