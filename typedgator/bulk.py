@@ -25,10 +25,9 @@ def send_series(
     """The handles, in order. Raises BatchIncomplete when a write was interrupted; `again` sends its rest as frames."""
     ids, jobs = series.ids, list[Job[object]]()
     try:
-        for known in facet.enqueue_series(series):
+        for _ in facet.enqueue_series(series):
+            # The ids were made for this call: those that were known were written by it, and a line broke behind it.
             jobs += [Job(backend, job_id, read) for job_id in ids[len(jobs) : len(jobs) + ATOMIC_BATCH]]
-            for place in known:
-                jobs[place].duplicate = True
     except BackendUnavailable as error:
         rest = series.frames(len(jobs))
         names = [shown_id(frame.job_id) for frame in rest]

@@ -12,8 +12,10 @@ from typedgator import BatchIncomplete, Gator, InvalidArguments, Job, Middleware
 from typedgator.backends.contract import ATOMIC_BATCH
 from typedgator.backends.redis import RedisBackend
 from typedgator.backends.redis.series import Writes
+from typedgator.bulk import send_series
 from typedgator.errors import BackendUnavailable
 from typedgator.events import JobEnqueued
+from typedgator.producer import TaskSpec
 from typedgator.testing.contract import Hand, job
 from typedgator.testing.contract.bench import named
 from typedgator.testing.contract.series import series
@@ -215,6 +217,19 @@ def test_a_broken_line_doubles_and_loses_nothing(server: Server) -> None:
         assert backend.counts().queues == {"all": {JobState.WAITING: 4 * ATOMIC_BATCH}}
         line = backend.link.ask("ZRANGE", backend.caller.keys.ready("all"), 0, -1)
         assert line == [named(number) for number in range(4 * ATOMIC_BATCH)]
+
+
+def test_what_a_broken_line_made_known_is_no_duplicate(server: Server) -> None:
+    """Its first write was done, and its answer lost: the jobs are those of this call, not somebody's before."""
+    with closing(gator_on(server)) as gator:
+        backend, some = redis_of(gator), series(*range(MANY))
+        backend.enqueue(some.frames(0, ATOMIC_BATCH))
+
+        jobs = send_series(backend, backend, some, TaskSpec.read, lambda rest: [])  # type: ignore[arg-type]  # not read
+
+        assert [parse_id(job.id) for job in jobs] == some.ids
+        assert not any(job.duplicate for job in jobs)
+        assert len(gator.queue()) == MANY
 
 
 def test_forgotten_scripts_are_sent_again_in_their_turn(server: Server) -> None:
