@@ -10,14 +10,13 @@ from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
-import hiredis
 import msgspec
 
 from typedgator.backends.contract import EVERY_QUEUE, WorkerId
 from typedgator.backends.redis.driver import loading
 from typedgator.backends.redis.keys import Keys
 from typedgator.backends.redis.place import Place
-from typedgator.backends.redis.request import Request, Word
+from typedgator.backends.redis.request import Request, Word, pack
 from typedgator.backends.redis.scripts import Script, script
 from typedgator.clock import Clock, SystemClock
 from typedgator.errors import BackendUnavailable
@@ -81,7 +80,7 @@ class Caller:
         self.confirm: tuple[Request, bytes] | None = None
         """Under `durability=replicated`: what is sent behind each write that ends in a promise to the caller."""
         if place.replicated:
-            wait = hiredis.pack_command((b"WAIT", 1, max(1, int(place.replica_timeout_s * 1000))))
+            wait = pack((b"WAIT", 1, max(1, int(place.replica_timeout_s * 1000))))
             self.confirm = Request(self.script("fence"), (self.keys.named("meta"),), ()), wait
 
     @cached_property

@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Final, cast
 from weakref import WeakSet
 
-import hiredis
 import msgspec
 from redis.connection import Connection
 from redis.exceptions import ConnectionError as Disconnected
@@ -19,7 +18,7 @@ from redis.exceptions import NoPermissionError, NoScriptError, RedisError, Respo
 
 from typedgator.backends.redis.dial import dial
 from typedgator.backends.redis.place import Address, Place
-from typedgator.backends.redis.request import Request, Word
+from typedgator.backends.redis.request import Request, Word, pack
 from typedgator.backends.redis.straight import Line, line_of
 from typedgator.backends.redis.trouble import Trouble, line_holds, told
 from typedgator.backends.redis.whereabouts import Whereabouts, whereabouts
@@ -77,7 +76,7 @@ class Link:
 
     def ask(self, *command: Word, again: bool = True) -> object:
         """Sends one command and reads its answer; `again`: once more when the line broke, since twice is as once."""
-        return self._send(hiredis.pack_command(command), again=again)
+        return self._send(pack(command), again=again)
 
     def run(self, request: Request) -> object:
         """Runs a script, by its SHA if the server knows it. Raises NotReplicated where that was asked for."""
@@ -185,7 +184,7 @@ class Link:
         """What was taken, None when nothing; with a script `behind`, its answer, None when that is not to be had."""
         seconds = max(min(seconds, WAIT_S), 0.001)
         limit = seconds + (0.2 if sharp else 0)
-        packed = hiredis.pack_command((b"BLPOP", *lists, f"{limit:.3f}"))
+        packed = pack((b"BLPOP", *lists, f"{limit:.3f}"))
         connection: Connection | None = None
         clean = False
         try:
@@ -216,7 +215,7 @@ class Link:
         try:
             # Elsewhere that number is another's, and its own wait ends by itself.
             if self._mine.waiting is waiting:
-                asking.send(hiredis.pack_command((b"CLIENT", b"UNBLOCK", self._mine.waiting_id)))
+                asking.send(pack((b"CLIENT", b"UNBLOCK", self._mine.waiting_id)))
                 with suppress(NoPermissionError):  # the wait ends by itself, a little later
                     asking.read()
             clean = True

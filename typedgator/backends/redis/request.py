@@ -8,9 +8,18 @@ import msgspec
 
 from typedgator.backends.redis.scripts import Script
 
-__all__ = ["Request", "Word"]
+__all__ = ["Request", "Word", "pack"]
 
 Word: TypeAlias = bytes | str | int
+
+
+def pack(words: Sequence[Word]) -> bytes:
+    """A command as bytes.
+
+    hiredis is given no number: it asks for the text of one in a way that lets a signal's handler raise, a Ctrl-C for
+    example, overlooks that, and takes the process down with it.
+    """
+    return hiredis.pack_command(tuple([str(word) if type(word) is int else word for word in words]))
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -26,7 +35,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     def packed(self, *, whole: bool = False) -> bytes:
         """The command: by SHA, or with the whole script for a server that does not know it."""
         how = (b"EVAL", self.script.text) if whole else (b"EVALSHA", self.script.sha)
-        return hiredis.pack_command((*how, len(self.keys), *self.keys, *self.args))
+        return pack((*how, len(self.keys), *self.keys, *self.args))
 
     def all_packed(self, *, whole: bool = False) -> list[bytes]:
         """The command, and what confirms it: so many answers."""

@@ -9,6 +9,7 @@ from typing import cast
 import hiredis
 
 from typedgator.backends.redis.place import Address, Place
+from typedgator.backends.redis.request import pack
 from typedgator.backends.redis.trouble import Trouble, line_holds, told
 from typedgator.backends.redis.whereabouts import Nowhere, Whereabouts
 from typedgator.errors import BackendUnavailable
@@ -127,7 +128,7 @@ class Road:
         if where.proof:
             hello.append(where.proof)
         for words in hello:
-            answer = await line.send(hiredis.pack_command(words))
+            answer = await line.send(pack(words))
             if isinstance(answer, hiredis.ReplyError):
                 lasting = words[0] == "AUTH" or str(answer).startswith(("NOAUTH", "NOPERM"))
                 raise Nowhere(f"{words[0]!r} was refused: {answer}", lasting=lasting)
