@@ -86,7 +86,8 @@ local function take_from(queue, limit, taken)
         ids, found = there, bodies
         taken.ids, taken.found = ids, found
       else
-        for i = 1, passed do ids[#ids + 1], found[#found + 1] = there[i], bodies[i] end
+        local n = #ids
+        for i = 1, passed do ids[n + i], found[n + i] = there[i], bodies[i] end
       end
     else
       local beside = C('HMGET', recs, unpack(there))
