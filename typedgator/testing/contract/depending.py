@@ -102,6 +102,15 @@ class Depending(Given):
         assert [bench.record(number).reason for number in (1, 2)] == ["expired", "dependency"]
 
     @requires("dependencies", "expiry")
+    def test_upkeep_in_small_portions_ends_all_that_expired(self, bench: Bench) -> None:
+        """A child that its parent takes along leaves room in the portion, and what is behind is not forgotten."""
+        bench.accept(job(1, expires_in_ms=1000), job(2, after=[1], expires_in_ms=1000), job(3, expires_in_ms=1000))
+        bench.clock.advance(1000)
+        bench.maintain(limit=2)
+
+        assert [bench.state(number) for number in (1, 2, 3)] == [JobState.CANCELED] * 3
+
+    @requires("dependencies", "expiry")
     def test_a_blocked_job_expires(self, bench: Bench) -> None:
         """A child whose parent took too long is canceled with reason `expired`; the parent's end does not revive it."""
         bench.accept(job(1), job(2, after=[1], expires_in_ms=1000))

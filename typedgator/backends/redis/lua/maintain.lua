@@ -18,16 +18,21 @@ end
 done()
 late()
 local promoted, expired, failed = promote(limit), 0, 0
-for _, id in ipairs(C('ZRANGEBYSCORE', expiring, '-inf', ms, 'LIMIT', 0, limit)) do
-  local frame = frame_of(id)
-  -- A parent that expired just before may have taken it along.
-  if C('ZREM', expiring, id) == 1 and frame then
-    local rec = load(id)
-    withdraw(id, frame, rec)
-    close(id, frame, rec, 'c', 'expired')
-    settle_dependents()
-    expired = expired + 1
+while expired < limit do
+  local over_time = C('ZRANGEBYSCORE', expiring, '-inf', ms, 'LIMIT', 0, limit - expired)
+  local before = expired
+  for _, id in ipairs(over_time) do
+    local frame = frame_of(id)
+    -- A parent that expired just before may have taken it along, and left room for one behind it.
+    if C('ZREM', expiring, id) == 1 and frame then
+      local rec = load(id)
+      withdraw(id, frame, rec)
+      close(id, frame, rec, 'c', 'expired')
+      settle_dependents()
+      expired = expired + 1
+    end
   end
+  if expired == before then break end -- nothing there, or nothing but what nobody can read
 end
 for _, id in ipairs(C('ZRANGEBYSCORE', held, '-inf', ms, 'LIMIT', 0, tonumber(ARGV[4]))) do
   local frame, rec = frame_of(id), load(id)
