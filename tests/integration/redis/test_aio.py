@@ -72,7 +72,8 @@ def test_the_answer_of_a_cancelled_caller_is_nobodys(backend: RedisBackend) -> N
     """Half of the callers give up after they asked: the others are answered rightly, and what was sent is there."""
 
     async def main() -> list[list[Receipt] | BaseException]:
-        await backend.on_loops.aenqueue([job(999)])
+        for number in (998, 999):  # the script is known: else one would be sent again, for a caller who has gone
+            await backend.on_loops.aenqueue([job(number)])
         callers = [asyncio.create_task(backend.on_loops.aenqueue([job(number)])) for number in range(40)]
         await asyncio.sleep(0)
         for caller in callers[::2]:
@@ -87,7 +88,7 @@ def test_the_answer_of_a_cancelled_caller_is_nobodys(backend: RedisBackend) -> N
     assert all(isinstance(answer, asyncio.CancelledError) for answer in answers[::2])
     expected = [[Receipt(ReceiptStatus.NEW, named(number))] for number in range(1, 40, 2)]
     assert answers[1::2] == expected
-    assert sorted(numbers(Hand(backend, ["all"], 60_000).claim(100))) == [*range(40), 999, 1000]
+    assert sorted(numbers(Hand(backend, ["all"], 60_000).claim(100))) == [*range(40), 998, 999, 1000]
 
 
 def test_a_cancelled_callers_answer_is_read_in_its_place() -> None:
