@@ -88,7 +88,9 @@ class Waiting(Given):
             live.wake(other.id)
             found = [*again.result(SOON_S), *others.result(SOON_S)]
 
-        found += [*hand.claim(), *other.claim()]
+        ends = monotonic() + SOON_S
+        while len(found) < 2 and monotonic() < ends:
+            found += [*hand.claim(wait_ms=50), *other.claim(wait_ms=50)]
         assert sorted(numbers(found)) == [1, 2]
 
     @requires("wake")
