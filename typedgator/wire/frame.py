@@ -25,9 +25,20 @@ from typedgator.errors import PayloadMismatch
 from typedgator.wire.ids import JobId
 from typedgator.wire.quiet import quiet_repr
 
-__all__ = ["FRAME_VERSION", "MAX_FRAME_BYTES", "Frame", "FrameFlags", "FrameHead", "open_frame", "pack_frame"]
+__all__ = [
+    "CRASH_BUDGET",
+    "FRAME_VERSION",
+    "MAX_FRAME_BYTES",
+    "Frame",
+    "FrameFlags",
+    "FrameHead",
+    "open_frame",
+    "pack_frame",
+]
 
 FRAME_VERSION: Final = 1
+CRASH_BUDGET: Final = 3
+"""So many crashes a job may have, unless its frame says otherwise."""
 MAX_FRAME_BYTES: Final = 1_200_000
 """No frame is larger: a payload of 1 MiB, headers of 4 KiB, and the rest."""
 
@@ -69,7 +80,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     expires_in_ms: int | None = None
     unique: bytes | None = None
     parents: tuple[JobId, ...] = ()
-    crash_budget: int = 3
+    crash_budget: int = CRASH_BUDGET
     flags: FrameFlags = FrameFlags(0)
 
     __repr__ = quiet_repr

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from typedgator.wire.envelope import Envelope, JobPolicy, encode_envelope
-from typedgator.wire.frame import Frame, FrameFlags
+from typedgator.wire.frame import CRASH_BUDGET, Frame, FrameFlags
 from typedgator.wire.ids import ID_BYTES, JobId
 from typedgator.wire.quiet import quiet_repr
 
@@ -39,7 +39,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     after: bytes
     queue: str
     priority: int = 100
-    crash_budget: int = 3
+    crash_budget: int = CRASH_BUDGET
     flags: FrameFlags = FrameFlags(0)
 
     __repr__ = quiet_repr
@@ -121,5 +121,5 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     mould: Mould
     queue: str
     priority: int = 100
-    crash_budget: int = 3
+    crash_budget: int = CRASH_BUDGET
     flags: FrameFlags = FrameFlags(0)
