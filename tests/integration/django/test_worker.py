@@ -1,6 +1,7 @@
 """`manage.py gator_worker`: `typedgator worker` with the project's settings and tasks, and anew when code changes."""
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,15 @@ def test_in_development_it_starts_anew_when_code_changes(site: Site) -> None:
     assert worker.wait(20) == 0
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """As a shell starts commands; `nohup make test` would have handed down that SIGHUP is ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 def test_in_development_no_worker_outlives_the_command_that_started_it(site: Site, number: signal.Signals) -> None:
     """Killed, or gone with its terminal: a worker that nobody sees would take jobs with yesterday's code."""
