@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 
 from tests.integration.redis.servers import Server, needs_redis, until
-from typedgator import BatchIncomplete, Gator, NotReplicated, Task
+from typedgator import BatchIncomplete, Gator, Job, NotReplicated, Task
 from typedgator.backends.connect import connect
 from typedgator.backends.contract import CancelAnswer, Receipt, ReceiptStatus
 from typedgator.backends.redis import RedisBackend
@@ -348,6 +348,34 @@ class TestCallers:
         with closing(gator):
             asyncio.run(main())
             assert len(gator.queue()) == 1
+
+    def test_no_call_takes_a_road_that_confirms_nothing(self, pair: Pair) -> None:
+        """From a thread, alone on a loop and together, also when calls before were confirmed: each is told of its own
+        job, and sends it again by its error.
+        """
+        gator, double = made(pair)
+
+        async def together() -> list[object]:
+            return list(await asyncio.gather(*(double.atask(n) for n in range(20)), return_exceptions=True))
+
+        with closing(gator), asyncio.Runner() as runner:
+            ids = [double.task(0).id, runner.run(double.atask(0)).id]
+            assert {type(job) for job in runner.run(together())} == {Job}
+            pair.replica.pause()
+            with pytest.raises(NotReplicated) as thread:
+                double.task(1)
+            with pytest.raises(NotReplicated) as alone:
+                runner.run(double.atask(2))
+            errors = [thread.value, alone.value, *runner.run(together())]
+            pair.replica.resume()
+            for error in errors:
+                assert isinstance(error, NotReplicated)
+                assert error.retry() == [error.job_id]
+                ids.append(error.job_id)
+
+            assert len(set(ids)) == len(ids) == 24
+            assert {gator.job(job_id).state() for job_id in ids} == {JobState.WAITING}
+            assert len(gator.queue()) == 44
 
 
 class TestAsked:
