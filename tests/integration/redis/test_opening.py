@@ -18,6 +18,7 @@ from typedgator import Gator, SyncTask
 from typedgator.backends.connect import connect
 from typedgator.backends.contract import Backend, Receipt, ReceiptStatus
 from typedgator.backends.redis import Place, RedisBackend
+from typedgator.backends.redis.straight import Line
 from typedgator.errors import BackendUnavailable, ConfigurationError, NotReplicated
 from typedgator.testing.contract import Hand, job
 from typedgator.wire.states import JobState
@@ -167,6 +168,38 @@ class TestTls:
                     stranger.open()
                 with closing(connect(dsn)) as stranger, pytest.raises(BackendUnavailable, match="certificate"):
                     asyncio.run(_on_a_loop(stranger))
+
+    def test_calls_one_by_one_and_in_series_take_lines_that_know_of_tls(self, certificate: Path) -> None:
+        """A press, a coroutine, many together and a series: none goes past TLS, whose socket keeps its own time; a
+        server that is frozen is told within the timeout, and all goes on when it is not.
+        """
+        port = free_port()
+        files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(certificate.with_name("key.pem")))
+        trust = ("--tls-ca-cert-file", str(certificate), "--tls-auth-clients", "no")
+        with Server(settings=("--tls-port", str(port), *files, *trust)) as server, asyncio.Runner() as runner:
+            gator = Gator(f"rediss://localhost:{port}/0?ssl_ca_certs={certificate}&timeout=1")
+
+            def note(number: int) -> None: ...
+
+            task = gator.register(name="note")(note)
+            with closing(gator):
+                task.task(1)
+                runner.run(_at_once(task))
+                assert len(gator.task_many(task, [(number,) for number in range(600)])) == 600
+                assert type(gator.backend.link._asking()) is Line  # type: ignore[attr-defined]  # Redis
+                server.pause()
+                try:
+                    with pytest.raises(BackendUnavailable, match=r"[Tt]ime"):
+                        task.task(2)
+                    with pytest.raises(BackendUnavailable, match="no answer within 1 s"):
+                        runner.run(_at_once(task))
+                finally:
+                    server.resume()
+                jobs = [task.task(3), *gator.task_many(task, [(number,) for number in range(600)])]
+                runner.run(_at_once(task))
+
+                assert {job.state() for job in jobs[::100]} == {JobState.WAITING}
+                assert len(gator.queue()) >= 2 * (1 + 20 + 600)
 
 
 async def _on_a_loop(backend: Backend) -> ReceiptStatus:
