@@ -17,9 +17,11 @@ from typedgator.backends.contract import ATOMIC_BATCH
 from typedgator.backends.redis import RedisBackend
 from typedgator.backends.redis.audit import faults
 from typedgator.errors import BackendUnavailable
+from typedgator.testing.contract import Hand
 from typedgator.testing.contract.bench import named
 from typedgator.testing.contract.series import series
 from typedgator.wire.ids import JobId, parse_id
+from typedgator.wire.verdict import Succeeded
 
 pytestmark = needs_redis
 _numbers = count()
@@ -123,6 +125,28 @@ def test_a_cut_write_is_made_again_before_what_is_behind_it(gator: Gator, door: 
     assert not any(job.duplicate for job in jobs)
     assert line(backend)[1:] == ids(jobs)
     assert [job.state() for job in jobs[::ATOMIC_BATCH]] == [JobState.WAITING] * WRITES
+
+
+@pytest.mark.parametrize("cut", [Cut.ANSWER, Cut.HALF_ANSWER, Cut.TWO_ANSWERS])
+def test_what_was_worked_off_meanwhile_is_not_run_again(server: Server, gator: Gator, door: Door, cut: Cut) -> None:
+    """The answer to a write is lost, and before it is made again its jobs have run and ended: that was it."""
+    task, backend = gator.register(note), redis_of(gator)
+    gator.task(task, -1)
+    ended: list[bytes] = []
+    with closing(Gator(server.dsn, namespace=backend.namespace)) as direct:
+        hand = Hand(redis_of(direct), ["all"], 60_000)
+
+        def end_all() -> None:
+            while claimed := hand.claim(512):
+                hand.settle_all(claimed, Succeeded())
+                ended.extend(each.job_id for each in claimed)
+
+        door.expect(sha(backend), *UNDER_WAY, Fate(cut=cut, after=end_all))
+        jobs = gator.task_many(task, calls())
+        end_all()
+
+    assert ended[1:] == ids(jobs)
+    assert {job.state() for job in jobs[::50]} == {JobState.SUCCESS}
 
 
 @pytest.mark.parametrize("cut", Cut)
