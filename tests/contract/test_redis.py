@@ -9,16 +9,17 @@ import pytest
 
 from tests.integration.redis.servers import Server, needs_redis
 from typedgator.backends.contract import Backend, CancelAnswer, JobRecord, Receipt
-from typedgator.backends.redis import Place, RedisBackend
+from typedgator.backends.redis import Place, RedisBackend, settling
 from typedgator.backends.redis.aio import AsyncRedis
 from typedgator.backends.redis.audit import faults
 from typedgator.backends.redis.caller import Caller
 from typedgator.backends.redis.scripts import Script
-from typedgator.clock import Clock
+from typedgator.clock import Clock, SystemClock
 from typedgator.testing.contract import BackendContract, BackendModel, OnALoop
 from typedgator.testing.flaky import FlakyOnLoops
 from typedgator.wire.frame import Frame
-from typedgator.wire.ids import JobId
+from typedgator.wire.ids import JobId, new_id
+from typedgator.wire.verdict import Settlement, Succeeded
 
 pytestmark = needs_redis
 _numbers = count()
@@ -47,7 +48,7 @@ def again(backend: Backend) -> RedisBackend:
 
 
 class Strict(Caller):
-    """Scripts that stop at a key that was not declared, read or written."""
+    """Scripts that stop at a key that was not declared, read or written; two jobs of a worker make a batch."""
 
     guard: ClassVar = b"""
 local declared = {}
@@ -62,6 +63,7 @@ end
     def script(self, name: str) -> Script:
         """The usual text, but for how it calls commands."""
         text = super().script(name).text.replace(b"local C = redis.call\n", self.guard)
+        text = text.replace(b"local FEW = 32\n", b"local FEW = 2\n")
         return Script(name, text, hashlib.sha1(text).hexdigest().encode())
 
 
@@ -76,6 +78,27 @@ def guard(backend: RedisBackend) -> None:
     """Both faces run guarded scripts from now on."""
     backend.caller = Strict(backend.place, backend.namespace, backend.clock)
     backend.on_loops = AsyncRedis(backend.caller)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pairs(server: Server) -> Iterator[None]:
+    """Two consecutive tokens are said by the first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settling, "_TOGETHER", 2)
+        yield
+
+
+def test_what_is_guarded_has_small_batches() -> None:
+    backend = strict(SystemClock())
+    backend.enqueue([Frame(job_id=new_id(), queue="q", envelope=b"e") for _ in range(4)])
+    worker = backend.join(["q"], lease_ms=30_000)
+    claimed = backend.claim(worker, limit=4, wait_ms=0, seen=0)
+    own = backend.caller.keys.own(worker)
+    assert backend.link.ask("HLEN", own) == 3
+    assert "S+" in settling.words_of([Settlement(each.job_id, each.token, Succeeded()) for each in claimed[:2]])
+    backend.settle(worker, [Settlement(each.job_id, each.token, Succeeded()) for each in claimed[:2]])
+    assert backend.link.ask("HLEN", own) == 3
+    assert faults(backend) == []
 
 
 class RedisOnALoop(RedisBackend):

@@ -3,10 +3,12 @@
 import re
 from typing import Final, Protocol, cast
 
+from typedgator.backends.redis.belongings import BATCH, BATCHES, belongings
 from typedgator.backends.redis.caller import Caller
 from typedgator.backends.redis.keys import FIXED
 from typedgator.backends.redis.link import Link
 from typedgator.wire.frame import FrameFlags, open_frame
+from typedgator.wire.ids import ID_BYTES
 
 __all__ = ["Audited", "faults"]
 
@@ -110,14 +112,30 @@ class _Audit:
         indexes = {f"ready:{queue}": self.ask("ZRANGE", self.keys.ready(queue), 0, -1) for queue in sorted(queues)}
         indexes |= {name: self.members(name) for name in ("delayed", "held", "dead")}
         indexes["blocked"] = list({member[1 : 1 + member[0]] for member in self.members("blocked")})
-        own = {f"own:{worker}": self.ask("HKEYS", self.keys.own(worker)) for worker in sorted(workers)}
-        own = {name: [job_id for job_id in found if job_id] for name, found in own.items()}
+        own = {f"own:{worker}": self._own(worker) for worker in sorted(workers)}
         self.running = {job_id for found in own.values() for job_id in found}
         places: dict[bytes, list[str]] = {}
         for name, found in (indexes | own).items():
             for job_id in found:
                 places.setdefault(job_id, []).append(name)
         return places
+
+    def _own(self, worker: str) -> list[bytes]:
+        """Its jobs."""
+        words = self.ask("HGETALL", self.keys.own(worker))
+        there = dict(zip(words[::2], words[1::2], strict=True))
+        batches = sorted((name[1:] for name in there if name.startswith(BATCH) and name != BATCHES), key=int)
+        if there.get(BATCHES, b"").split() != batches:
+            self.say(f"worker {worker} has the batches {batches}, and lists {there.get(BATCHES)!r}")
+        for name, ids in there.items():
+            if name[1:] in batches and (not ids or len(ids) % ID_BYTES):
+                self.say(f"batch {name!r} of worker {worker} has {len(ids)} bytes of ids")
+        tokens = [token for _, token in belongings(words)]
+        if len(tokens) != len(set(tokens)):
+            self.say(f"worker {worker} has two jobs under one token")
+        if tokens and max(tokens) > int(there.get(b"", b"0")):
+            self.say(f"worker {worker} has a token that is newer than the last one granted")
+        return [job_id for job_id, _ in belongings(words)]
 
     def _tally(self, frames: dict[bytes, bytes], places: dict[bytes, list[str]]) -> None:
         counted: dict[str, int] = {}

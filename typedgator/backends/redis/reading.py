@@ -9,6 +9,7 @@ from heapq import nsmallest
 from typing import Final, TypeAlias, cast
 
 from typedgator.backends.contract import Counts, HeldKind, JobRecord, Page, WorkerId
+from typedgator.backends.redis.belongings import belongings
 from typedgator.backends.redis.caller import Caller, Steps
 from typedgator.errors import ConfigurationError
 from typedgator.wire.frame import open_frame
@@ -183,7 +184,8 @@ def _fields(caller: Caller, key: bytes) -> Iterator[bytes]:
 def _running(caller: Caller) -> Iterator[bytes]:
     for index in ("beats", "over"):
         for worker in list(_members(caller, index)):
-            yield from (job_id for job_id in _fields(caller, caller.keys.own(worker.decode())) if job_id)
+            words = cast("list[bytes]", caller.link.ask("HGETALL", caller.keys.own(worker.decode())))
+            yield from (job_id for job_id, _ in belongings(words))
 
 
 def _finished(caller: Caller) -> Iterator[bytes]:

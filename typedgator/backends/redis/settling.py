@@ -1,7 +1,7 @@
-"""Settlements as words for the scripts, in runs: what went well with nothing to keep takes two words each."""
+"""Settlements as words for the scripts, in runs: what went well with nothing to keep takes a word or two each."""
 
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
 from typing import Final, assert_never
 
 from typedgator.backends.redis.request import Word
@@ -24,6 +24,8 @@ AT_ONCE: Final = 256
 """So many jobs are taken back, dropped or let go by one call of a script."""
 SETTLED_AT_ONCE: Final = 512
 """So many settlements are one call: most of them cost little."""
+_TOGETHER: Final = 16
+"""So many consecutive tokens are said by the first of them."""
 
 
 def words_of(settlements: Sequence[Settlement]) -> list[Word]:
@@ -31,13 +33,29 @@ def words_of(settlements: Sequence[Settlement]) -> list[Word]:
     words: list[Word] = []
     for kind, run in groupby(settlements, _kind_of):
         if kind:
-            some = list(run)
-            words += (kind, len(some), *(each.job_id for each in some), *(each.token for each in some))
-            if kind == "R":
-                words += [each.verdict.outcome or b"" for each in some if isinstance(each.verdict, Succeeded)]
+            for some, together in _stretches(list(run)):
+                tokens = [some[0].token] if together else [each.token for each in some]
+                words += (kind + "+" if together else kind, len(some), *tokens, *[each.job_id for each in some])
+                if kind == "R":
+                    words += [each.verdict.outcome or b"" for each in some if isinstance(each.verdict, Succeeded)]
         else:
             words += [word for each in run for word in _words(each)]
     return words
+
+
+def _stretches(run: list[Settlement]) -> Iterator[tuple[list[Settlement], bool]]:
+    """In order, with whether their tokens are consecutive, which is worth saying only of many."""
+    tokens = [each.token for each in run]
+    breaks = [place for place, (one, following) in enumerate(pairwise(tokens), 1) if following - one != 1]
+    told = 0
+    for start, end in pairwise([0, *breaks, len(run)]):
+        if end - start >= _TOGETHER:
+            if told < start:
+                yield run[told:start], False
+            yield run[start:end], True
+            told = end
+    if told < len(run):
+        yield run[told:], False
 
 
 def _kind_of(settlement: Settlement) -> str:

@@ -4,16 +4,14 @@
 -- ARGV    worker, the tokens that it asks about
 -- Result  {lapsed, numbers from 1 of lost tokens, numbers of those that should stop}
 -- Cost    O(n), n the tokens and the jobs that it has
--- Needs   numbers keys clock
+-- Needs   numbers counting keys batches clock
 local worker, owner = ARGV[1], KEYS[34]
 if not C('ZSCORE', beats, worker) then return {1} end
 C('ZADD', beats, 'XX', int(now + string.match(C('HGET', workers, worker), '^%d+')), worker)
 local lost, stopping = {}, {}
 if #ARGV > 1 then
-  local mine, found, some = {}, C('HGETALL', owner), C('EXISTS', cancels) == 1
-  for i = 1, #found, 2 do
-    if found[i] ~= '' then mine[string.match(found[i + 1], '^%d+')] = found[i] end
-  end
+  local mine, some = {}, C('EXISTS', cancels) == 1
+  for _, each in ipairs(belongings(owner)) do mine[each[1]] = each[2] end
   for i = 2, #ARGV do
     local id = mine[ARGV[i]]
     if not id then

@@ -4,10 +4,11 @@
 -- ARGV    id, first 4 bytes, last bytes of the frame (from its expiry on), of each job
 -- Result  the numbers, from 1, of those that were known
 -- Cost    O(n log N)
--- Needs   numbers clock versions
+-- Needs   numbers counting clock versions
 local C = redis.call
 local meta, frames, done0, done1, late0, late1, kept, queues, stars, everyone, clock = unpack(KEYS)
 -- part numbers
+-- part counting
 -- part clock
 -- part versions
 local HALF, LANE = 17592186044416, 35184372088832

@@ -6,10 +6,11 @@
 --         after them, the id of a job that must be known, or ''; then id and arguments of each job
 -- Result  the numbers, from 1, of those that were known; 0 when the job that must be known is not, and nothing was done
 -- Cost    O(n log N)
--- Needs   numbers clock versions
+-- Needs   numbers counting clock versions
 local C = redis.call
 local meta, frames, done0, done1, late0, late1, kept, queues, stars, everyone, clock, line, list = unpack(KEYS)
 -- part numbers
+-- part counting
 -- part clock
 -- part versions
 local HALF, LANE = 17592186044416, 35184372088832

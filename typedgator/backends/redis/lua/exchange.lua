@@ -4,7 +4,7 @@
 -- ARGV    version of the queues, '', worker, limit, greatest token seen, number of queues, queues to serve, settlements
 -- Result  {'ok', numbers from 1 of the lost, claim as parts/claiming.lua says, ends to tell of}
 -- Cost    that of settle and of claim
--- Needs   numbers keys clock roster memory lines ending moves settling claiming
+-- Needs   numbers counting keys batches clock roster memory lines ending moves settling claiming
 local n = tonumber(ARGV[6])
 local lost = settle(ARGV[3], KEYS[34], KEYS[35], 7 + n, #ARGV)
 local served = {}

@@ -5,7 +5,7 @@
 -- Result  {'ok', {state, frame, attempt, crashes, token, worker, due, finished, asked, parents, reason, outcome,
 --          progress, held since}, …}, with '' for what there is not and {} for an unknown job; numbers as text
 -- Cost    O(W log N) for each job
--- Needs   numbers keys clock roster crew memory lines ending
+-- Needs   numbers counting keys batches clock roster crew memory lines ending
 local n = tonumber(ARGV[3])
 
 local function unfinished(id, frame)
@@ -28,8 +28,8 @@ local function unfinished(id, frame)
     else
       there[3] = there[3] + 1
       for i = 1, n do
-        local value = C('HGET', own(ARGV[3 + i]), id)
-        if value then there[5], there[6] = string.match(value, '^%d+'), ARGV[3 + i] end
+        local token = token_of(own(ARGV[3 + i]), id)
+        if token then there[5], there[6] = token, ARGV[3 + i] end
       end
       there[9] = C('HEXISTS', cancels, id)
       there[13] = C('HGET', notes, id)

@@ -4,7 +4,7 @@
 -- ARGV    version of the queues, '', worker
 -- Result  {'ok', ends to tell of}
 -- Cost    O(n log N), n the jobs that it has
--- Needs   numbers keys clock versions roster memory lines ending moves
+-- Needs   numbers counting keys batches clock versions roster memory lines ending moves
 local worker, owner = ARGV[3], KEYS[34]
 if C('ZREM', beats, worker) == 1 then
   for _, each in ipairs(owned_by(owner)) do

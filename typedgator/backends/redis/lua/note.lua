@@ -4,12 +4,11 @@
 -- ARGV    worker, token, progress
 -- Result  1 or 0
 -- Cost    O(n), n the jobs that the worker has
--- Needs   numbers keys
+-- Needs   numbers counting keys batches
 if not C('ZSCORE', beats, ARGV[1]) then return 0 end
-local found = C('HGETALL', KEYS[34])
-for i = 1, #found, 2 do
-  if found[i] ~= '' and string.match(found[i + 1], '^%d+') == ARGV[2] then
-    C('HSET', notes, found[i], ARGV[3])
+for _, each in ipairs(belongings(KEYS[34])) do
+  if each[1] == ARGV[2] then
+    C('HSET', notes, each[2], ARGV[3])
     return 1
   end
 end

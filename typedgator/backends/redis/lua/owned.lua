@@ -5,13 +5,8 @@
 -- ARGV    worker
 -- Result  {id, token, id, token, …}, tokens as text
 -- Cost    O(n), n the jobs that it has
--- Needs   keys
+-- Needs   numbers counting keys batches
 local mine = {}
 if not C('ZSCORE', beats, ARGV[1]) then return mine end
-local found = C('HGETALL', KEYS[34])
-for i = 1, #found, 2 do
-  if found[i] ~= '' then
-    mine[#mine + 1], mine[#mine + 2] = found[i], string.match(found[i + 1], '^%d+')
-  end
-end
+for _, each in ipairs(belongings(KEYS[34])) do mine[#mine + 1], mine[#mine + 2] = each[2], each[1] end
 return mine

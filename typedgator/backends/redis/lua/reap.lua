@@ -4,7 +4,7 @@
 -- ARGV    version of the queues, '', limit, workers
 -- Result  {'ok', jobs that came back, jobs that failed, ends to tell of}
 -- Cost    O(n log N), n the jobs that they have; at most `limit` are touched, the rest with the next call
--- Needs   numbers keys clock versions roster memory lines ending moves
+-- Needs   numbers counting keys batches clock versions roster memory lines ending moves
 local limit, lapsed, jobs = tonumber(ARGV[3]), {}, {}
 for i = 4, #ARGV do
   local worker, owner, idle = ARGV[i], KEYS[34 + 2 * (i - 4)], KEYS[35 + 2 * (i - 4)]
@@ -18,6 +18,7 @@ for i = 4, #ARGV do
   end
   if C('ZSCORE', over, worker) then
     lapsed[#lapsed + 1] = {worker, owner, idle}
+    leave_rest(owner, true)
     for _, each in ipairs(owned_by(owner)) do
       each[3] = owner
       jobs[#jobs + 1] = each

@@ -4,7 +4,7 @@
 -- ARGV    version of the queues, '', worker, id
 -- Result  {'ok', {'jobs', …} as parts/claiming.lua says, {'lapsed'} or {'none'}, ends to tell of}
 -- Cost    O(log N)
--- Needs   numbers keys clock roster memory lines ending moves claiming
+-- Needs   numbers counting keys batches clock roster memory lines ending moves claiming
 local worker, id = ARGV[3], ARGV[4]
 if not C('ZSCORE', beats, worker) then return {'ok', {'lapsed'}, told} end
 local frame = C('HGET', frames, id)

@@ -40,10 +40,17 @@ end
 local function grant(worker, owner, ids, found, special, crashes)
   local last = tonumber(C('HGET', meta, 'token') or 0)
   local n = #ids
-  local tokens = numbered(math.max(last + 1, now_us), n)
+  local start = math.max(last + 1, now_us)
+  local any = next(special) ~= nil
+  if not any and keep_together(owner, start, ids) then
+    local newest = int(start + n - 1)
+    C('HSET', meta, 'token', newest)
+    C('HSET', owner, '', newest)
+    return int(start)
+  end
+  local tokens = numbered(start, n)
   C('HSET', meta, 'token', tokens[n])
   local fields, at = {'', tokens[n]}, 2
-  local any = next(special) ~= nil
   for i = 1, n do
     local token = tokens[i]
     if any and special[i] then

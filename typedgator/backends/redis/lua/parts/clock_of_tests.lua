@@ -1,4 +1,3 @@
 -- The clock of a test: it stands where the test has put it.
 local now = tonumber(C('GET', clock))
 local now_us = now * 1000
-local ms = int(now)

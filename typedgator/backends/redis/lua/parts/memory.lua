@@ -4,6 +4,8 @@
 --              's' token ':' ms ':' outcome  one with a result
 --              's' | 'f' | 'c' .. msgpack    any other end
 --   '#' token -> kind .. id, in done0, done1  a settlement that ended an attempt, so that it may be repeated
+local ms = int(now)
+
 local function turn(era, since, zero, one, term)
   local found = C('HMGET', meta, era, since)
   local now_is, began = tonumber(found[1] or 0), tonumber(found[2] or 0)

@@ -50,18 +50,6 @@ local function come_back(id, frame, rec, asked)
   line_up(id, frame, true)
 end
 
--- What a worker has, as {token, id, value of the owner's hash}, by token.
-local function owned_by(owner)
-  local found, mine = C('HGETALL', owner), {}
-  for i = 1, #found, 2 do
-    if found[i] ~= '' then
-      mine[#mine + 1] = {tonumber(string.match(found[i + 1], '^%d+')), found[i]}
-    end
-  end
-  table.sort(mine, function(a, b) return a[1] < b[1] end)
-  return mine
-end
-
 local function promote(limit)
   local due = C('ZRANGEBYSCORE', delayed, '-inf', ms, 'LIMIT', 0, limit)
   for _, id in ipairs(due) do

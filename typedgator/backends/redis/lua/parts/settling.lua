@@ -1,6 +1,8 @@
 -- Settlements. `settle(worker, owner, idle, first, last)` reads them from ARGV[first..last]:
---   'S' n id … token …                    n successes with nothing to keep
---   'R' n id … token … outcome …          n successes with a result, kept for up to ten minutes
+--   'S' n token … id …                    n successes with nothing to keep
+--   'R' n token … id … outcome …          n successes with a result, kept for up to ten minutes
+--   'S+' n token id …                     the same, with this token and the following ones
+--   'R+' n token id … outcome …
 --   kind id token p1 p2 p3 p4             any other, kind one of
 --     s success: p1 '1' with outcome p2, keep p3 ms      f failed: outcome p2
 --     r retry: p1 '1' with outcome p2, delay p3          z snoozed: delay p3
@@ -36,6 +38,10 @@ end
 
 local function settle_one(alive, owner, idle, kind, id, token, p1, p2, p3, p4)
   local value = alive and C('HGET', owner, id)
+  if alive and not value and #batches_of(owner) > 0 then
+    leave_rest(owner, true)
+    value = C('HGET', owner, id)
+  end
   if not value or (value ~= token and value ~= token .. '!') then return written_before(kind, id, token) end
   local frame, rec = frame_of(id), load(id)
   C('HDEL', owner, id)
@@ -98,59 +104,69 @@ local function entangled(from, n)
   return there
 end
 
--- A run of successes, ids before tokens before outcomes; those that leave nothing else behind are written together.
-local function settle_well(alive, owner, idle, first, n, stride, lost, number)
-  local said, last = ARGV, first + n - 1 -- of the ids; each look at ARGV itself would be one into all globals
-  local values, there = alive and C('HMGET', owner, unpack(said, first, last)) or {}, entangled(first, n)
-  local marks, at, others, ending = {}, 0, nil, ':' .. ms
-  if stride == 3 then ending = ending .. ':' end
+-- A run of successes: tokens, then `n` ids from ARGV[first] on, then outcomes if there are any. Those that leave nothing
+-- else behind are written together. `together`: these tokens are consecutive.
+local function settle_well(alive, owner, idle, tokens, first, n, has_outcomes, together, lost, number)
+  local said, last = ARGV, first + n - 1 -- each look at ARGV itself would be one into all globals
+  local marks, at, others, ending, there = {}, 0, nil, ':' .. ms, entangled(first, n)
+  if has_outcomes then ending = ending .. ':' end
+  local whole = alive and together and next(there) == nil and #batches_of(owner) > 0
+    and take_out(owner, tonumber(tokens[1]), n, table.concat(said, '', first, last))
+  local values = alive and not whole and C('HMGET', owner, unpack(said, first, last)) or {}
+  local alone = {}
   for i = 1, n do
-    local token = said[last + i]
-    if values[i] == token and not there[i] then
-      marks[at + 1] = said[first + i - 1]
-      marks[at + 2] = stride == 2 and 's' .. token .. ending or 's' .. token .. ending .. said[last + n + i]
+    local id, token = said[first + i - 1], tokens[i]
+    local well = whole
+    if not whole and alive and not there[i] then
+      well = values[i] == token
+      if well then alone[#alone + 1] = id else well = not values[i] and take_out(owner, tonumber(token), 1, id) end
+    end
+    if well then
+      marks[at + 1] = id
+      marks[at + 2] = has_outcomes and 's' .. token .. ending .. said[last + i] or 's' .. token .. ending
       at = at + 2
     else
       others = others or {}
       others[#others + 1] = i
     end
   end
+  if #alone > 0 then C('HDEL', owner, unpack(alone)) end
   if at == 2 * n then
-    C('HDEL', owner, unpack(said, first, last))
     C('HDEL', frames, unpack(said, first, last))
   elseif at > 0 then
     local plain = {}
     for i = 1, at, 2 do plain[#plain + 1] = marks[i] end
-    C('HDEL', owner, unpack(plain))
     C('HDEL', frames, unpack(plain))
   end
   if at > 0 then
-    if stride == 3 then note_late(marks) else note_end(marks) end
+    if has_outcomes then note_late(marks) else note_end(marks) end
   end
   for _, i in ipairs(others or {}) do
     local has_outcome, outcome, keep_ms = '0', '', '0'
-    if stride == 3 then has_outcome, outcome, keep_ms = '1', said[last + n + i], '600000' end
-    if not settle_one(alive, owner, idle, 's', said[first + i - 1], said[last + i], has_outcome, outcome, keep_ms) then
+    if has_outcomes then has_outcome, outcome, keep_ms = '1', said[last + i], '600000' end
+    if not settle_one(alive, owner, idle, 's', said[first + i - 1], tokens[i], has_outcome, outcome, keep_ms) then
       lost[#lost + 1] = number + i
     end
   end
 end
 
-local STRIDES = {S = 2, R = 3}
 local function settle(worker, owner, idle, first, last)
   local alive = C('ZSCORE', beats, worker)
   local lost, number, at = {}, 0, first
   while at <= last do
-    local stride = STRIDES[ARGV[at]]
-    if stride then
-      local n = tonumber(ARGV[at + 1])
-      settle_well(alive, owner, idle, at + 2, n, stride, lost, number)
-      number, at = number + n, at + 2 + stride * n
+    local kind, many = string.match(ARGV[at], '^([SR])(%+?)$')
+    if kind then
+      local n, together = tonumber(ARGV[at + 1]), many == '+'
+      local tokens = together and numbered(tonumber(ARGV[at + 2]), n) or {unpack(ARGV, at + 2, at + 1 + n)}
+      local ids = at + (together and 3 or 2 + n)
+      settle_well(alive, owner, idle, tokens, ids, n, kind == 'R', together, lost, number)
+      number, at = number + n, ids + (kind == 'R' and 2 * n or n)
     else
       number = number + 1
       if not settle_one(alive, owner, idle, unpack(ARGV, at, at + 6)) then lost[#lost + 1] = number end
       at = at + 7
     end
   end
+  if alive then leave_rest(owner) end
   return lost
 end
