@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -192,8 +193,8 @@ def test_a_failover_is_a_pause() -> None:
     ("taken", "said"),
     [
         (("-evalsha", "-eval"), "no permissions to run the 'eval"),
-        (("resetkeys", "~other:*"), "no permissions to access one of the keys"),
-        (("-hsetnx", "-hmget"), "The user executing the script can't run this command"),
+        (("resetkeys", "~other:*"), "[Nn]o permissions to access (one of the keys|a key)"),
+        (("-hsetnx", "-hmget"), "executing the script can't run this command|ACL failure in script"),
     ],
     ids=["scripts", "keys", "commands"],
 )
@@ -211,7 +212,7 @@ def test_a_right_that_is_missing_is_said_and_nothing_written(taken: tuple[str, .
 
             told = callers.refused()
 
-            assert {said in str(error) for error in told} == {True}, [str(error) for error in told]
+            assert all(re.search(said, str(error)) for error in told), [str(error) for error in told]
             assert len({id(error) for error in told}) == len(told)
             assert dump(server) == before
             server.ask(*narrow("ann"), "+keys")
