@@ -93,6 +93,8 @@ class Door:
         self._word = b""
         self._fates: Iterator[Fate] = iter(())
         self._left = 0
+        self.heard: list[list[bytes]] = []
+        """The questions whose fate was told."""
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
@@ -116,6 +118,7 @@ class Door:
             if self._word not in question or (fate := next(self._fates, None)) is None:
                 return None
             self._left -= 1
+            self.heard.append(question)
             return fate
 
     def _serve(self) -> None:

@@ -30,7 +30,7 @@ def test_only_enqueue_is_refused_when_memory_is_full() -> None:
     """Every other script runs under maxmemory, or writes nothing."""
     refused = {name for name in NAMES if TEXTS[name].startswith("#!lua\n")}
 
-    assert refused == {"enqueue", "enqueue_one", "enqueue_plain", "enqueue_series"}
+    assert refused == {"enqueue", "enqueue_new", "enqueue_one", "enqueue_plain", "enqueue_series"}
 
 
 @pytest.mark.parametrize("name", sorted(TEXTS))

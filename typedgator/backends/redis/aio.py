@@ -20,10 +20,13 @@ from typedgator.backends.redis.canceling import canceling
 from typedgator.backends.redis.keeping import Keeping
 from typedgator.backends.redis.link import WAIT_S
 from typedgator.backends.redis.pressing import (
+    ASK_WITH_CARE,
     command_of_many,
+    command_of_new,
     command_of_one,
     is_plain,
     load_of_one,
+    note_of_repeat,
     piece_of,
     pieces_of,
 )
@@ -43,8 +46,8 @@ __all__ = ["AsyncRedis"]
 T = TypeVar("T")
 _FEW: Final = 16
 """Not worth two writes."""
-_Asked: TypeAlias = "tuple[str, bytes, asyncio.Future[bool]]"
-"""A queue, a piece for it, and whether the job was known."""
+_Asked: TypeAlias = "tuple[str, bytes, asyncio.Future[bool], bool]"
+"""A queue, a piece for it, whether the job was known, and whether its id was made for it."""
 
 
 class AsyncRedis:
@@ -75,7 +78,7 @@ class AsyncRedis:
             desk = self._ready_desk() or await self._trusted_desk()
             job_id, piece = made(payload)
             # Should it be known, a line broke behind it: this was it, sent again.
-            await desk.together.put(queue, piece)
+            await desk.together.put(queue, piece, is_new=True)
             return job_id
 
         return pressed
@@ -224,10 +227,10 @@ class _Together:
         self._will_send = False
         self._careful: set[asyncio.Task[None]] = set()
 
-    def put(self, queue: str, piece: bytes) -> "asyncio.Future[bool]":
+    def put(self, queue: str, piece: bytes, *, is_new: bool = False) -> "asyncio.Future[bool]":
         """Accepts a job: whether it was known."""
         known: asyncio.Future[bool] = self._desk.loop.create_future()
-        self._waiting.append((queue, piece, known))
+        self._waiting.append((queue, piece, known, is_new))
         # Who is alone need not wait for company; who comes first on a loop has no line yet, and others may follow.
         if self._unanswered == 0 and len(self._waiting) == 1 and not self._careful:
             self._send(1)
@@ -251,7 +254,7 @@ class _Together:
     def _write(self, some: list[_Asked]) -> None:
         line = self._desk.asking.open_line
         if line is None:
-            self._again(some)
+            self._with_care(some)
         else:
             self._unanswered += len(some)
             line.put(self._packed(some), partial(self._answered, some))
@@ -259,8 +262,9 @@ class _Together:
 
     def _packed(self, some: list[_Asked]) -> bytes:
         if len(some) == 1:
-            queue, piece, _ = some[0]
-            return command_of_one(self._desk.caller, queue, piece)
+            queue, piece, _, is_new = some[0]
+            command = command_of_new if is_new else command_of_one
+            return command(self._desk.caller, queue, piece)
         return _many(self._desk.caller, some)
 
     def _answered(self, some: list[_Asked], answer: object) -> None:
@@ -268,38 +272,45 @@ class _Together:
         if self._waiting and not self._unanswered:
             self._send(len(self._waiting))  # the server would have nothing to do while callers go on
         if answer == 0 or answer == []:
-            for _, _, known in some:
+            for _, _, known, _ in some:
                 if not known.done():
                     known.set_result(False)
+        elif answer == ASK_WITH_CARE:
+            self._with_care(some)
         elif isinstance(answer, list | int):
             _tell(some, cast("list[int] | int", answer))
-        elif isinstance(answer, hiredis.ReplyError | ConnectionError):
-            self._again(some, forgotten=str(answer).startswith("NOSCRIPT"))
+        elif isinstance(answer, hiredis.ReplyError):
+            self._with_care(some, forgotten=str(answer).startswith("NOSCRIPT"))
+        elif isinstance(answer, ConnectionError):
+            self._with_care(some, repeated=True)
         else:
             _refuse(some, self._desk.unavailable(cast(Exception, answer)))
         if self._waiting and not self._will_send:
             self._will_send = True
             self._desk.loop.call_soon(self._send_fair_share)
 
-    def _again(self, some: list[_Asked], *, forgotten: bool = False) -> None:
-        """With all care: the line is made anew, the script is sent whole."""
-        task = self._desk.loop.create_task(self._accept(some, forgotten=forgotten))
+    def _with_care(self, some: list[_Asked], *, forgotten: bool = False, repeated: bool = False) -> None:
+        """With all care: the line is made anew, the script is sent whole. `repeated`: they may be there already."""
+        task = self._desk.loop.create_task(self._accept(some, forgotten=forgotten, repeated=repeated))
         self._careful.add(task)
         task.add_done_callback(partial(self._done, some))
 
     def _done(self, some: list[_Asked], task: asyncio.Task[None]) -> None:
         """Whatever stopped it, nobody waits for ever."""
         self._careful.discard(task)
-        for _, _, known in some:
+        for _, _, known, _ in some:
             if task.cancelled():
                 known.cancel()
             elif not known.done() and (error := task.exception()) is not None:
                 known.set_exception(error)
 
-    async def _accept(self, some: list[_Asked], *, forgotten: bool) -> None:
+    async def _accept(self, some: list[_Asked], *, forgotten: bool, repeated: bool) -> None:
         try:
             if forgotten and len(some) == 1:  # or each that comes alone would have to be sent twice from now on
-                await self._desk.ask(load_of_one(self._desk.caller))
+                is_new = some[0][3]
+                await self._desk.ask(load_of_one(self._desk.caller, is_new=is_new))
+            if repeated and len(some) == 1:
+                await self._desk.ask(note_of_repeat(self._desk.caller))
             answer = await self._desk.ask(_many(self._desk.caller, some))
             if isinstance(answer, hiredis.ReplyError):
                 answer = await self._desk.ask(_many(self._desk.caller, some, whole=True))
@@ -310,21 +321,21 @@ class _Together:
 
 
 def _many(caller: Caller, some: list[_Asked], *, whole: bool = False) -> bytes:
-    queues = {queue for queue, _, _ in some}
-    return command_of_many(caller, queues, [piece for _, piece, _ in some], whole=whole)
+    queues = {queue for queue, _, _, _ in some}
+    return command_of_many(caller, queues, [piece for _, piece, _, _ in some], whole=whole)
 
 
 def _tell(some: list[_Asked], answer: list[int] | int) -> None:
     """The numbers, from 1, of those that were known."""
     numbers = {answer} if isinstance(answer, int) else set(answer)
-    for number, (_, _, known) in enumerate(some, 1):
+    for number, (_, _, known, _) in enumerate(some, 1):
         if not known.done():
             known.set_result(number in numbers)
 
 
 def _refuse(some: list[_Asked], error: BackendUnavailable) -> None:
     """Each has an error of its own: what one adds to it, or a traceback, is not the others'."""
-    for _, _, known in some:
+    for _, _, known, _ in some:
         if not known.done():
             own = BackendUnavailable(*error.args)
             own.__cause__ = error.__cause__

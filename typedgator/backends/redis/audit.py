@@ -12,9 +12,9 @@ from typedgator.wire.ids import ID_BYTES
 
 __all__ = ["Audited", "faults"]
 
-_PREFIXES: Final = ("ready:", "wake:", "own:", "idle:", "told:")
+_PREFIXES: Final = ("ready:", "wake:", "own:", "idle:", "told:", "resent")
 MEMORY: Final = ("done0", "done1", "late0", "late1", "kept")
-_EXPIRING: Final = ("wake:", "idle:", "told:", "wake*")
+_EXPIRING: Final = ("wake:", "idle:", "told:", "wake*", "resent")
 
 
 class Audited(Protocol):

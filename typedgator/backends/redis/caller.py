@@ -69,8 +69,8 @@ class Caller:
         self.clock = clock
         self.roster: Roster = Roster()
         self.crew: Crew = Crew()
-        self.plain_heads: dict[str, bytes] = {}
-        """Of each queue that was enqueued into; filled by pressing.py."""
+        self.heads: dict[tuple[str, str], bytes] = {}
+        """Of each script and queue that jobs are enqueued into one by one; filled by pressing.py."""
         self.trusted: bool = False
         """The server was found to keep what it is given; by opening.py."""
         self._on_test_clock = not isinstance(clock, SystemClock)

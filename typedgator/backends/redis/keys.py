@@ -15,6 +15,7 @@ FIXED: Final = (
     *("notes", "suspects", "waiters", "tally", "paused"),
     *("over", "stars", "late0", "late1", "wake*", "clock"),
 )
+_NEW: Final = ("meta", "frames", "queues", "stars", "wake*", "resent", "clock")
 _PLAIN: Final = ("meta", "frames", "done0", "done1", "late0", "late1", "kept", "queues", "stars", "wake*", "clock")
 
 
@@ -25,6 +26,7 @@ class Keys:
         self.prefix: str = f"tg:{{{namespace}}}:"
         self._bytes = self.prefix.encode("ascii")
         self.fixed: tuple[bytes, ...] = tuple(self.named(name) for name in FIXED)
+        self.new: tuple[bytes, ...] = tuple(self.named(name) for name in _NEW)
         self.plain: tuple[bytes, ...] = tuple(self.named(name) for name in _PLAIN)
 
     def named(self, name: str) -> bytes:

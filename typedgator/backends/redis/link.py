@@ -6,7 +6,7 @@ again.
 
 import threading
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, cast
 from weakref import WeakSet
@@ -155,10 +155,14 @@ class Link:
             raise NotReplicated((), str(self.place), self.place.replica_timeout_s)
         return answer
 
-    def run_packed(self, packed: bytes) -> object | None:
-        """Sends an EVALSHA that is packed already, again if need be; None when the server does not know the script."""
+    def run_packed(self, packed: bytes, repeat: Callable[[], bytes] | None = None) -> object | None:
+        """Sends an EVALSHA that is packed already, again if need be; None when the server does not know the script.
+
+        `repeat` makes what is sent instead when it is sent again: two commands, of which the second answers.
+        """
         try:
-            return self._send(packed, again=True)
+            answer = self._send(packed, again=True, repeat=repeat)
+            return answer[-1] if isinstance(answer, list) else answer
         except BackendUnavailable as error:
             if not isinstance(error.__cause__, NoScriptError):
                 raise
@@ -223,8 +227,16 @@ class Link:
             if not clean:
                 self._drop(asking)
 
-    def _send(self, packed: bytes, *, again: bool, answers: int = 1, ahead: _Ahead | None = None) -> object:
-        """`ahead`: it was sent already, and only the answer is to be read."""
+    def _send(
+        self,
+        packed: bytes,
+        *,
+        again: bool,
+        answers: int = 1,
+        ahead: _Ahead | None = None,
+        repeat: Callable[[], bytes] | None = None,
+    ) -> object:
+        """`ahead`: it was sent already, and only the answer is to be read. `repeat` is for what the server may have."""
         trouble: Trouble | None = None
         while True:
             sent, ahead = ahead, None
@@ -249,6 +261,8 @@ class Link:
                 pause_s = trouble.pause_s(error, None if line is None else reached, again=again)
                 if pause_s is None:
                     raise self._unavailable(error) from error
+                if repeat is not None and line is not None and not clean:
+                    packed, answers, repeat = repeat(), 2, None
             finally:
                 if sent is not None and line is not None and line is sent.line:
                     self._leave(sent, line, clean=clean)

@@ -1,6 +1,6 @@
 """Plain jobs as bytes on the wire: what all jobs of a queue, and all of a shape, have in common is packed once.
 
-A command is a head and, for each of its jobs, a piece: id, first bytes and last bytes of the frame, as
+A command is a head and, for each of its jobs, a piece: id, first bytes and last bytes of the frame, as enqueue_new.lua,
 enqueue_one.lua and enqueue_plain.lua take them.
 """
 
@@ -15,16 +15,23 @@ from typedgator.wire.ids import ID_BYTES, JobId, new_id
 from typedgator.wire.mould import Shape
 
 __all__ = [
+    "ASK_WITH_CARE",
     "accept_one",
     "command_of_many",
+    "command_of_new",
     "command_of_one",
     "is_plain",
     "load_of_one",
+    "note_of_repeat",
     "piece_of",
     "pieces_of",
     "press",
 ]
 
+ASK_WITH_CARE: Final = 2
+"""What enqueue_new.lua answers when it has done nothing."""
+REPEATED_MS: Final = b"60000"
+"""So long a first copy may be under way behind one that was sent later, and not less than a finished job is known."""
 _WORDS: Final = 3
 """Of a piece."""
 
@@ -43,34 +50,68 @@ def press(caller: Caller, shape: Shape, check: Callable[[], None]) -> Callable[[
             check()
         job_id, piece = made(payload)
         # Should it be known, a line broke behind it: this was it, sent again.
-        accept_one(caller, queue, piece)
+        _accept_new(caller, queue, piece)
         return job_id
 
     return pressed
 
 
+def _accept_new(caller: Caller, queue: str, piece: bytes) -> None:
+    """One whose id nobody can know, unless a line breaks: then it is sent again with all care, and that is noted."""
+
+    def with_care() -> bytes:
+        return note_of_repeat(caller) + _whole("enqueue_one", caller, queue, piece)
+
+    run = caller.link.run_packed
+    answer = run(command_of_new(caller, queue, piece), with_care)
+    if answer is None:
+        answer = run(_whole("enqueue_new", caller, queue, piece), with_care)
+    if answer == ASK_WITH_CARE:
+        run(_whole("enqueue_one", caller, queue, piece))
+
+
 def accept_one(caller: Caller, queue: str, piece: bytes) -> object:
     """Whether it was known."""
     known = caller.link.run_packed(command_of_one(caller, queue, piece))
-    return caller.link.run_packed(_whole_of_one(caller, queue, piece)) if known is None else known
+    return caller.link.run_packed(_whole("enqueue_one", caller, queue, piece)) if known is None else known
+
+
+def command_of_new(caller: Caller, queue: str, piece: bytes) -> bytes:
+    """One job of a queue that is sent for the first time, for a server that knows the script."""
+    return _of_one("enqueue_new", caller, queue, piece)
 
 
 def command_of_one(caller: Caller, queue: str, piece: bytes) -> bytes:
-    """One job of a queue, for a server that knows the script."""
-    head = caller.plain_heads.get(queue)
+    """The same of one that may have been sent before."""
+    return _of_one("enqueue_one", caller, queue, piece)
+
+
+def load_of_one(caller: Caller, *, is_new: bool) -> bytes:
+    """Makes one of the two scripts known to a server that has forgotten it."""
+    return hiredis.pack_command((b"SCRIPT", b"LOAD", caller.script("enqueue_new" if is_new else "enqueue_one").text))
+
+
+def note_of_repeat(caller: Caller) -> bytes:
+    """Goes before a job that was sent already: should the first copy come after it, it is looked at with care."""
+    return hiredis.pack_command((b"SET", caller.keys.named("resent"), b"1", b"PX", REPEATED_MS))
+
+
+def _of_one(name: str, caller: Caller, queue: str, piece: bytes) -> bytes:
+    head = caller.heads.get((name, queue))
     if head is None:
-        words = b"EVALSHA", caller.script("enqueue_one").sha
-        head = caller.plain_heads[queue] = _head(words, _keys(caller, (queue,)), 1)
+        words = b"EVALSHA", caller.script(name).sha
+        head = caller.heads[name, queue] = _head(words, _keys_of_one(name, caller, queue), 1)
     return head + piece
 
 
-def load_of_one(caller: Caller) -> bytes:
-    """Makes the script of one job known to a server that has forgotten it."""
-    return hiredis.pack_command((b"SCRIPT", b"LOAD", caller.script("enqueue_one").text))
+def _whole(name: str, caller: Caller, queue: str, piece: bytes) -> bytes:
+    return _head((b"EVAL", caller.script(name).text), _keys_of_one(name, caller, queue), 1) + piece
 
 
-def _whole_of_one(caller: Caller, queue: str, piece: bytes) -> bytes:
-    return _head((b"EVAL", caller.script("enqueue_one").text), _keys(caller, (queue,)), 1) + piece
+def _keys_of_one(name: str, caller: Caller, queue: str) -> tuple[bytes, ...]:
+    if name == "enqueue_new":
+        return *caller.keys.new, caller.keys.ready(queue), caller.keys.wake(queue)
+    return _keys(caller, (queue,))
 
 
 def command_of_many(caller: Caller, queues: Collection[str], pieces: Sequence[bytes], *, whole: bool = False) -> bytes:
