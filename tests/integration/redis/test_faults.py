@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
+from types import FrameType
 
 import pytest
 
@@ -82,6 +83,36 @@ def test_a_fork_connects_anew(backend: RedisBackend) -> None:
 
     assert childs != parents
     assert backend.link.ask("CLIENT", "ID") == parents
+
+
+def test_a_handler_of_a_signal_asks_on_a_line_of_its_own() -> None:
+    """It comes while its thread waits for an answer: neither reads that of the other, and one line is left."""
+    with Server() as server, closing(RedisBackend(Place(port=server.port))) as backend:
+        backend.open()
+        backend.enqueue([job(1), job(2)])
+        found: list[bytes] = []
+
+        def hear(number: int, frame: FrameType | None) -> None:
+            server.resume()
+            backend.enqueue([job(3)])
+            record = backend.find(named(2))
+            assert record is not None
+            found.append(record.job_id)
+
+        before = signal.signal(signal.SIGALRM, hear)
+        try:
+            for _ in range(3):
+                server.pause()
+                signal.setitimer(signal.ITIMER_REAL, 0.02)
+                record = backend.find(named(1))
+                assert record is not None
+                found.append(record.job_id)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+
+        assert found == [named(2), named(1)] * 3
+        assert backend.counts().queues == {"all": {JobState.WAITING: 3}}
+        assert int(server.info("clients")["connected_clients"]) == 2  # one is the one that asks this
 
 
 def test_a_frozen_server_is_not_waited_for_forever() -> None:

@@ -242,6 +242,61 @@ def test_a_full_server_refuses_and_writes_nothing(forgets: bool) -> None:
         callers.there()
 
 
+def test_a_script_that_ends_half_way_is_told_to_all() -> None:
+    """Somebody else wrote into a key of ours: no job is said to be accepted that stands in no line."""
+    with Server() as server, Callers(server.dsn) as callers:
+        for _ in range(2):  # then each has a line, and the scripts are known
+            callers.call()
+        ready = callers.backend.caller.keys.ready("all")
+        kept = server.ask("DUMP", ready)
+        assert isinstance(kept, bytes)
+        server.ask("SET", ready, "another's")
+
+        told = callers.refused()
+
+        assert {"WRONGTYPE" in str(error) for error in told} == {True}, [str(error) for error in told]
+        server.ask("RESTORE", ready, 0, kept, "REPLACE")
+        callers.call()
+        assert sorted(callers.line()) == sorted(parse_id(job.id) for job in callers.made)
+
+
+def test_what_ended_half_way_is_whole_once_it_is_sent_again() -> None:
+    """Under its own id, from a thread and a loop, and as the rest of a series or of a batch."""
+    with Server() as server, Callers(server.dsn) as callers, asyncio.Runner() as runner:
+        gator, task = callers.gator, callers.task
+        for _ in range(2):
+            callers.call()
+
+        def ordered(number: int) -> str:
+            with gator.options(job_id=f"order-{number}") as options:
+                return options.task(task, number).id
+
+        async def ordered_on_a_loop(number: int) -> str:
+            with gator.options(job_id=f"order-{number}") as options:
+                return (await options.atask(task, number)).id
+
+        calls = [(number,) for number in range(3)]
+        server.ask("RENAME", callers.backend.caller.keys.ready("all"), "kept")
+        server.ask("SET", callers.backend.caller.keys.ready("all"), "another's")
+        with pytest.raises(BackendUnavailable):
+            ordered(1)
+        for _ in range(2):
+            with pytest.raises(BackendUnavailable):
+                runner.run(ordered_on_a_loop(2))
+        with pytest.raises(BatchIncomplete) as series:
+            gator.task_many(task, calls)
+        with pytest.raises(BatchIncomplete) as batch:
+            runner.run(gator.atask_many(task, calls))
+        server.ask("RENAME", "kept", callers.backend.caller.keys.ready("all"))
+
+        again = [ordered(1), runner.run(ordered_on_a_loop(2)), *series.value.retry(), *batch.value.retry()]
+
+        line = callers.line()
+        assert {parse_id(job_id) for job_id in again} < set(line)
+        assert len(line) == len(set(line)) == len(callers.made) + 2 + 2 * len(calls)
+        assert faults(callers.backend) == []
+
+
 def clients(server: Server) -> set[bytes]:
     """The lines to it that have asked for scripts: those of the callers."""
     listed = server.ask("CLIENT", "LIST")

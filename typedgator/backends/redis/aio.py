@@ -33,7 +33,7 @@ from typedgator.backends.redis.pressing import (
 from typedgator.backends.redis.reading import recalling
 from typedgator.backends.redis.request import Request
 from typedgator.backends.redis.road import Line, Road
-from typedgator.backends.redis.trouble import Trouble, told
+from typedgator.backends.redis.trouble import Trouble, did_nothing, told
 from typedgator.errors import BackendUnavailable
 from typedgator.forks import Mark
 from typedgator.wire.frame import Frame
@@ -279,7 +279,8 @@ class _Together:
             self._with_care(some)
         elif isinstance(answer, list | int):
             _tell(some, cast("list[int] | int", answer))
-        elif isinstance(answer, hiredis.ReplyError):
+        elif isinstance(answer, hiredis.ReplyError) and did_nothing(answer):
+            # Of any other refusal nobody knows how far the script came: sent again, what it wrote would be known.
             self._with_care(some, forgotten=str(answer).startswith("NOSCRIPT"))
         elif isinstance(answer, ConnectionError):
             self._with_care(some, repeated=True)

@@ -162,7 +162,7 @@ class Link:
         """
         try:
             answer = self._send(packed, again=True, repeat=repeat)
-            return answer[-1] if isinstance(answer, list) else answer
+            return cast("list[object]", answer)[-1] if isinstance(answer, list) else answer
         except BackendUnavailable as error:
             if not isinstance(error.__cause__, NoScriptError):
                 raise
@@ -241,11 +241,13 @@ class Link:
         while True:
             sent, ahead = ahead, None
             line = None if sent is None else sent.line
+            mine, at = self._mine, None
             # Half an answer may be left on the line, also after an interrupt: nobody must read it as his own.
             clean = False
             try:
                 if line is None:
                     line = self._asking()
+                    mine.asking, at = None, mine.at  # or a signal's handler that asks as well would read our answer
                     if answers == 1:
                         answer = line.ask(packed)
                         clean = True
@@ -266,8 +268,8 @@ class Link:
             finally:
                 if sent is not None and line is not None and line is sent.line:
                     self._leave(sent, line, clean=clean)
-                elif not clean and line is not None:
-                    self._drop(line)
+                elif line is not None:
+                    self._give_back(line, at, clean=clean)
             time.sleep(pause_s)
 
     def _leave(self, sent: _Ahead, line: Line, *, clean: bool) -> None:
@@ -279,6 +281,14 @@ class Link:
                 behind.line = None
         elif behind is None and self._mine.asking is None and self._mine.at is sent.at:
             self._mine.asking = line  # unless the thread has found another one meanwhile
+
+    def _give_back(self, line: Line, at: Address | None, *, clean: bool) -> None:
+        """The line is the thread's again, unless it broke, or another was found meanwhile."""
+        mine = self._mine
+        if clean and mine.asking is None and mine.at is at:
+            mine.asking = line
+        else:
+            self._drop(line)
 
     def _drop(self, line: Line | Connection) -> None:
         line.disconnect()

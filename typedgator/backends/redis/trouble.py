@@ -25,7 +25,7 @@ from redis.exceptions import ConnectionError as Disconnected
 from typedgator.backends.redis.place import Address
 from typedgator.backends.redis.whereabouts import Nowhere, Whereabouts
 
-__all__ = ["Trouble", "line_holds", "told"]
+__all__ = ["Trouble", "did_nothing", "line_holds", "told"]
 
 _chance: Final = random.SystemRandom()
 """Not the one that a user's program seeds, and a test watches."""
@@ -68,6 +68,11 @@ def line_holds(error: Exception) -> bool:
     """It was an answer, and the next question may take the same line."""
     refusal = _refusal(error)
     return refusal in _ON_ITS_WAY or (refusal is None and isinstance(error, ResponseError | hiredis.ReplyError))
+
+
+def did_nothing(error: Exception) -> bool:
+    """It was said before a script began, and another server, or the whole script, may be asked."""
+    return _refusal(error) is not None or str(error).startswith("NOSCRIPT")
 
 
 class Trouble:

@@ -64,8 +64,9 @@ for i, id in ipairs(ids) do
   end
 end
 if #bodies > 0 then
-  C('HSET', frames, unpack(bodies))
   local prefix = sub(meta, 1, -5)
   for queue, line in pairs(lines) do place(queue, prefix .. 'ready:' .. queue, prefix .. 'wake:' .. queue, line) end
+  -- Last, so that what could not be placed is not known, should it be sent again.
+  C('HSET', frames, unpack(bodies))
 end
 return known

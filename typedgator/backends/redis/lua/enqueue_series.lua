@@ -48,8 +48,7 @@ for i, id in ipairs(ids) do
   end
 end
 if at > 0 then
-  C('HSET', frames, unpack(bodies))
-  C('ZADD', line, unpack(order))
+  C('ZADD', line, unpack(order)) -- first, so that what could not be placed is not known, should it be sent again
   if C('SADD', queues, queue) == 1 then renew('queues') end
   if C('LLEN', list) == 0 then
     C('RPUSH', list, 1)
@@ -59,5 +58,6 @@ if at > 0 then
     C('RPUSH', everyone, 1)
     C('PEXPIRE', everyone, 60000)
   end
+  C('HSET', frames, unpack(bodies))
 end
 return known

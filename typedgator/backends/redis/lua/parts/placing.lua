@@ -1,6 +1,10 @@
 -- One job gets in line: what `id`, `head`, `rest` and `there` say of it, and the keys by their names.
 local place = 17592186044416 + C('HINCRBY', meta, 'seq', 1)
-C('ZADD', line, int((255 - string.byte(head, 3)) * 35184372088832 + place), id)
+local placed = redis.pcall('ZADD', line, int((255 - string.byte(head, 3)) * 35184372088832 + place), id)
+if type(placed) == 'table' then -- another's key, or a right that is missing: sent again, it must not be known
+  C('HDEL', frames, id)
+  return placed
+end
 if there % 2 == 0 then
   -- Where a token lies the queue is known, since whoever puts one there has a job of it.
   if C('SADD', queues, string.sub(rest, 10, 9 + string.byte(rest, 9))) == 1 then
