@@ -112,7 +112,7 @@ CATCHES_EVERYTHING: dict[str, str] = {
     "typedgator.wire.simple:_hints": "a user's annotations",
     "typedgator.wire.survey:_readable": "a user's annotations",
     "typedgator.worker.claimer:Claimer._claim": "puts settlements back, and raises again",
-    "typedgator.worker.claimer:Claimer._run": "an actor's tick",
+    "typedgator.worker.claimer:Claimer.run": "an actor's tick",
     "typedgator.worker.janitor:Janitor._run": "an actor's tick",
     "typedgator.worker.executors:_fulfil": "whoever awaits the call gets its error",
     "typedgator.worker.settler:Settler._run": "an actor's tick",

@@ -13,9 +13,8 @@ from typing import Final
 
 from typedgator.backends.contract import Backend, Claimed, Exchange, Waking, WorkerId
 from typedgator.errors import BackendUnavailable, WorkerLapsed
-from typedgator.threads import has_ended
 from typedgator.wire.verdict import Token
-from typedgator.worker.desk import Desk
+from typedgator.worker.desk import Desk, Holding
 from typedgator.worker.dispatcher import Dispatcher
 from typedgator.worker.settler import RIDE_FROM, RIDE_FULL, Settler
 
@@ -72,7 +71,7 @@ class Pace:
 
 
 class Claimer:
-    """One thread, and the worker's identity: it joins where it has none.
+    """A role that two threads of the pool take turns at, and the worker's identity: it joins where it has none.
 
     `most` is the most to have in hand. `max_tasks`: so many attempts and no more; `burst`: until nothing is due.
     `joined` is told each new identity; `finished`, that there is nothing more to do.
@@ -117,7 +116,9 @@ class Claimer:
         self._stopping = Event()
         self.is_halted: bool = False
         """Set by whoever wants no more claims, also where no lock may be taken; `stop` wakes and waits as well."""
-        self._thread: Final = Thread(target=self._run, name="typedgator-claimer", daemon=True)
+        self._is_over = False
+        self._has_begun = False
+        self._ended: Final = Event()
         self.last_good: float = time.monotonic()
         """When the backend last answered, or needed not be asked, seconds of the monotonic clock."""
 
@@ -128,10 +129,11 @@ class Claimer:
 
     def start(self) -> None:
         """Starts claiming."""
-        self._thread.start()
+        self._dispatcher.threads.start_claiming(self.run)
+        self._has_begun = True
 
     def stop(self, wait_seconds: float | None = None) -> bool:
-        """Claims nothing more. Returns once the thread has ended: at once, or up to WAIT_MS later where the backend
+        """Claims nothing more. Returns once claiming has ended: at once, or up to WAIT_MS later where the backend
         cannot wake a claim.
 
         False: a claim still hangs after `wait_seconds`.
@@ -140,7 +142,7 @@ class Claimer:
         self._stopping.set()
         self._desk.room.set()
         self._wake()
-        return has_ended(self._thread, wait_seconds)
+        return not self._has_begun or self._ended.wait(wait_seconds)
 
     @property
     def is_quiet(self) -> bool:
@@ -156,34 +158,39 @@ class Claimer:
         self._desk.room.set()
         return True
 
-    def tick(self) -> bool:
-        """One claim, or one wait for room. False when there is nothing more to do."""
+    def tick(self) -> Holding | None:
+        """One claim, or one wait for room; `_is_over` once there is nothing more to do.
+
+        What comes back is for the calling thread to run: another one claims by now, and all that is here is its own.
+        """
         # Before the rest: what is asked afterwards can only have become more.
         quiet = self.is_quiet
         left = self._left()
         if quiet and left <= 0:
-            return False
+            self._is_over = True
+            return None
         self._let_go()
         want = min(self._want(), left)
         if want <= 0:
             self._wait_for_room()
-            return True
+            return None
         identity = self._identity or self._join()
         try:
             claimed = self._claim(identity, want, self._wait_ms())
         except WorkerLapsed:
             if self.lapse(identity):
                 self._dispatcher.lapsed(identity)
-            return True
+            return None
         self.last_good = time.monotonic()
         if claimed:
-            self._hand_over(identity, claimed)
-        elif self._burst:
+            return self._hand_over(identity, claimed)
+        if self._burst:
             if quiet:
-                return False
+                self._is_over = True
+                return None
             self._desk.wake_at = max(0, len(self._desk) - 1)
             self._desk.room.wait(BURST_SECONDS)
-        return True
+        return None
 
     def _wait_ms(self) -> int:
         if self._burst:
@@ -193,7 +200,7 @@ class Claimer:
 
     def _wake(self) -> None:
         """Ends a wait in the backend, from a thread of its own: it may be the backend that hangs."""
-        if self._waking is not None and self._identity is not None and self._thread.is_alive():
+        if self._waking is not None and self._identity is not None and not self._ended.is_set():
             with suppress(RuntimeError):  # the machine has no thread left: then the wait ends by itself
                 Thread(target=self._do_wake, args=(self._identity,), name="typedgator-waker", daemon=True).start()
 
@@ -262,39 +269,48 @@ class Claimer:
         self._settler.written(batch, answers)
         return claimed
 
-    def _hand_over(self, identity: WorkerId, claimed: Sequence[Claimed]) -> None:
+    def _hand_over(self, identity: WorkerId, claimed: Sequence[Claimed]) -> Holding | None:
         new = [one for one in claimed if one.token > self.seen]  # what was delivered twice is dropped
         if not new:
-            return
+            return None
+        tokens = [one.token for one in new]
         ours = self._identity == identity
         if ours:
-            self._settler.owed.update([one.token for one in new])
-        self.seen = max([one.token for one in new])
+            self._settler.owed.update(tokens)
+        self.seen = max(tokens)
         if not ours:
-            return  # it lapsed meanwhile: they are others' jobs already
+            return None  # it lapsed meanwhile: they are others' jobs already
         self._claimed += len(new)
         if self.is_halted:
             self._dispatcher.send_back(identity, new)
-        else:
-            self._dispatcher.dispatch(identity, new)
-            if len(new) == 1:
-                time.sleep(YIELD_SECONDS)
+            return None
+        mine = self._dispatcher.dispatch(identity, new, may_pass_on=True)
+        if mine is None and len(new) == 1:
+            time.sleep(YIELD_SECONDS)
+        return mine
 
-    def _run(self) -> None:
+    def run(self) -> Holding | None:
+        """Claims until there is nothing more to do: None; or until another thread does, and then the attempt that the
+        calling one is to run.
+        """
+        mine: Holding | None = None
         try:
-            while not self.is_halted:
+            while mine is None and not (self.is_halted or self._is_over):
                 try:
-                    if not self.tick():
-                        break
-                    self._errors = 0
+                    mine = self.tick()
+                    if mine is None:
+                        self._errors = 0
                 except BackendUnavailable as error:
                     self._pause("nothing could be claimed: %s", error)
                 except Exception as error:
                     logger.exception("the claimer stumbled and goes on")
                     self._pause("claiming again after %s", error)
         finally:
-            self._settler.ride(False)
-            self._finished()
+            if mine is None:
+                self._settler.ride(False)
+                self._finished()
+                self._ended.set()
+        return mine
 
     def _pause(self, text: str, error: Exception) -> None:
         wait = ERROR_SECONDS[min(self._errors, len(ERROR_SECONDS) - 1)]

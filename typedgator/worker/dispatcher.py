@@ -16,7 +16,7 @@ from typedgator.registry import Registry
 from typedgator.wire.ids import shown_id
 from typedgator.wire.verdict import Canceled, Held, Released, RetryIn, Settlement, Snoozed, Verdict
 from typedgator.worker.desk import Desk, Finished, Holding
-from typedgator.worker.executors import Errand, LoopExecutor, ThreadExecutor
+from typedgator.worker.executors import LoopExecutor, ThreadExecutor
 from typedgator.worker.misfits import Misfits
 from typedgator.worker.settler import Settler
 from typedgator.worker.teller import Teller
@@ -66,13 +66,17 @@ class Dispatcher:
         """How many wait here for a slot."""
         return self.threads.waiting + self.loop.waiting
 
-    def dispatch(self, identity: WorkerId, claimed: Sequence[Claimed]) -> None:
-        """Opens them, puts them on the desk and lets them run."""
+    def dispatch(self, identity: WorkerId, claimed: Sequence[Claimed], *, may_pass_on: bool = False) -> Holding | None:
+        """Opens them, puts them on the desk and lets them run.
+
+        `may_pass_on`: the claiming thread calls, and a lone sync attempt may come back to it, for it to run: then it
+        claims no more, for another one does.
+        """
         if any(one.crashes for one in claimed):  # a suspect: what has not started must not go down with it
             self.give_back_unstarted()
         now = time.monotonic()
         registry, note, hold_ms, put = self._registry, self._note, self._hold_ms, self._desk.put
-        sync: list[Holding | Errand] = []
+        sync: list[Holding] = []
         coroutines: list[Holding] = []
         for one in claimed:
             opened = open_attempt(one, registry, note, hold_ms=hold_ms, upgrade_late=True)
@@ -86,7 +90,10 @@ class Dispatcher:
         if coroutines:
             self.loop.submit(coroutines)
         if sync:
+            if may_pass_on and len(claimed) == 1 and self.threads.pass_on(sync[0]):
+                return sync[0]
             self.threads.submit(sync)
+        return None
 
     def _could_not_open(self, identity: WorkerId, claimed: Claimed, settlement: Settlement) -> None:
         verdict = settlement.verdict

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -26,6 +27,9 @@ LAST_SECONDS: Final = 1.0
 """How long what is left on the loop may take to hear that it was cancelled."""
 MOST_HELPERS: Final = min(32, (os.cpu_count() or 1) + 4)
 """As many as asyncio's own executor has."""
+
+MOMENT_SECONDS: Final = 0.2
+"""How long a thread that has nothing left to claim may take to end."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,30 +50,82 @@ class Told(Protocol):
         ...
 
 
+def _nothing() -> None:
+    """What there is to claim for before anybody says how."""
+
+
+class _Seat:
+    """A thread of the pool, and what wakes it."""
+
+    __slots__ = ("thread", "wake")
+
+    def __init__(self, run: Callable[["_Seat"], None], number: int) -> None:
+        self.thread: Final = Thread(target=run, args=(self,), name=f"typedgator-task-{number}", daemon=True)
+        self.wake: Final = Lock()
+        self.wake.acquire()
+
+
 class ThreadExecutor:
-    """`size` threads that pop one shared deque; a wake-up token for each of them, not for each job."""
+    """`size` threads that pop one shared deque, and one more that claims.
+
+    Two of them take turns at claiming, so that a lone attempt runs in the thread that claimed it, and waits for no
+    other to wake. No more than two: each thread that claims may have connections of its own.
+    """
 
     def __init__(self, size: int, told: Told, middleware: Sequence[Middleware]) -> None:
         self.size: Final = size
         self._told = told
         self._middleware = tuple(middleware)
         self._ready: deque[Holding | Errand] = deque()
-        self._wake: SimpleQueue[bool] = SimpleQueue()
-        self._threads = [
-            Thread(target=self._run, name=f"typedgator-task-{number}", daemon=True) for number in range(size)
-        ]
         self._running: set[Holding | Errand] = set()
+        self._seats = [_Seat(self._run, number) for number in range(size + 1)]
+        self._deputy, *_, self._claiming = self._seats
+        self._claim: Callable[[], Holding | None] = _nothing
+        self._idle: deque[_Seat] = deque()
+        """Whoever takes a seat out of here wakes it. The deputy is at the left end, where it is asked last."""
+        self._is_over = False
 
     def start(self) -> None:
         """Starts the threads."""
-        for thread in self._threads:
-            thread.start()
+        for seat in self._seats[:-1]:
+            seat.thread.start()
+
+    def start_claiming(self, claim: Callable[[], Holding | None]) -> None:
+        """Starts the thread that claims, which is what `claim` does: until all is over, which is None, or it returns
+        the attempt that was given to `pass_on`.
+        """
+        self._claim = claim
+        self._claiming.thread.start()
+
+    def pass_on(self, holding: Holding) -> bool:
+        """The thread that claims is to run this attempt itself, and another one claims from now on. False: that one
+        is at work.
+        """
+        deputy = self._deputy
+        try:
+            self._idle.remove(deputy)
+        except ValueError:
+            return False
+        self._running.add(holding)  # before anybody asks for the load
+        self._deputy, self._claiming = self._claiming, deputy
+        deputy.wake.release()
+        return True
 
     def submit(self, work: Sequence[Holding | Errand]) -> None:
-        """Attempts to run, and errands that belong off the actors' threads."""
+        """Attempts to run, and errands that belong off the actors' threads.
+
+        One thread is woken, and that one wakes the next: whoever submits has better things to do.
+        """
         self._ready.extend(work)
-        for _ in range(min(len(work), self.size - self._wake.qsize())):
-            self._wake.put(True)
+        self._woke_one()
+
+    def _woke_one(self) -> bool:
+        try:
+            seat = self._idle.pop()
+        except IndexError:
+            return False
+        seat.wake.release()
+        return True
 
     def withdraw(self, which: Callable[[Holding], bool]) -> list[Holding]:
         """Takes back attempts that have not started."""
@@ -103,24 +159,36 @@ class ThreadExecutor:
         """Lets the threads finish their errands and end. How many errands were left undone.
 
         A thread that still runs a task after `wait_seconds` is left behind; it is a daemon and ends with the process.
+        One that still claims hangs in the backend: it is hardly waited for, since the claimer's `stop` did that.
         """
-        for _ in self._threads:
-            self._wake.put(False)
+        self._is_over = True
+        while self._woke_one():
+            pass
         deadline = time.monotonic() + wait_seconds
-        for thread in self._threads:
-            has_ended(thread, max(0.0, deadline - time.monotonic()))
+        for seat in self._seats:
+            if seat is not self._claiming:
+                has_ended(seat.thread, max(0.0, deadline - time.monotonic()))
+        has_ended(self._claiming.thread, MOMENT_SECONDS)
         return len(self._ready)
 
-    def _run(self) -> None:
+    def _run(self, seat: _Seat) -> None:
         ready, running, told, middleware = self._ready, self._running, self._told, self._middleware
         while True:
-            try:
-                work = ready.popleft()
-            except IndexError:
-                if not self._wake.get():
-                    return
-                continue
-            running.add(work)
+            if seat is self._claiming:
+                mine = self._claim()
+                if mine is None:
+                    return  # as many threads are left as may run attempts at once
+                work: Holding | Errand = mine
+                del mine
+            else:
+                try:
+                    work = ready.popleft()
+                except IndexError:
+                    if self._is_over:
+                        return
+                    self._rest(seat)
+                    continue
+                running.add(work)
             if not isinstance(work, Holding):
                 work()
                 running.discard(work)
@@ -132,6 +200,18 @@ class ThreadExecutor:
             else:
                 running.discard(work)
             del work  # an idle thread must not keep a task's result alive
+
+    def _rest(self, seat: _Seat) -> None:
+        """Until there may be something to do."""
+        idle = self._idle
+        (idle.appendleft if seat is self._deputy else idle.append)(seat)
+        if self._ready or self._is_over:  # what came earlier; what comes later finds the seat
+            with suppress(ValueError):  # somebody has taken it, and wakes it
+                idle.remove(seat)
+                return
+        seat.wake.acquire()
+        if len(self._ready) > 1:  # one is for this thread
+            self._woke_one()
 
 
 class Helpers(ThreadPoolExecutor):

@@ -153,8 +153,8 @@ def test_errands_that_nobody_could_run_are_counted_at_the_end() -> None:
     threads.submit([lambda: ran.append("errand")])
     assert threads.stop(0.01) == 1
     go_on.set()
-    for thread in threads._threads:
-        thread.join(PATIENCE)
+    for seat in threads._seats[:-1]:
+        seat.thread.join(PATIENCE)
     assert ran == ["errand"]
 
 
