@@ -103,6 +103,7 @@ CATCHES_EVERYTHING: dict[str, str] = {
     "typedgator.wire.schema:ArgumentSchema.decode": "a user's validators, and a decoder's mixed classes",
     "typedgator.wire.schema:ArgumentSchema.encode": "a user's validators",
     "typedgator.wire.schema:ArgumentSchema.encode_each": "a user's validators",
+    "typedgator.wire.schema:ArgumentSchema._encode_quickly": "the same",
     "typedgator.wire.schema:ArgumentSchema.is_too_large": "a user's validators",
     "typedgator.wire.schema:ResultSchema.decode": "a user's validators, and a decoder's mixed classes",
     "typedgator.wire.schema:ResultSchema.encode": "a user's validators",

@@ -64,3 +64,21 @@ def test_one_that_is_too_large_is_named() -> None:
     with pytest.raises(InvalidArguments, match=r"item 1 of the batch.*") as caught:
         schema.encode_each([(2, "x" * 16_000), (2, "x" * 17_000), (2,)])
     assert caught.value.index == 1
+
+
+def ends(value: int) -> int:
+    """A user's own rule, whose error an iterator takes for its end."""
+    if value == 7:
+        raise StopIteration
+    return value
+
+
+def ending(number: Annotated[int, AfterValidator(ends)]) -> None: ...
+
+
+def test_a_rule_that_raises_stop_iteration_drops_no_call() -> None:
+    """It refuses one, as any other error does."""
+    schema = ArgumentSchema.of(ending, task="ending")
+    with pytest.raises(InvalidArguments) as caught:
+        schema.encode_each([(6,), (7,), (8,)])
+    assert caught.value.index == 1

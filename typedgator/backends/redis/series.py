@@ -53,7 +53,7 @@ class Writes:
 
     def of(self, start: int, after: bytes) -> Request:
         """The one that begins at this place, for when that job is known; always, when none is named."""
-        ids = self._series.ids[start : start + ATOMIC_BATCH]
-        words: list[Word] = [b""] * (2 * len(ids))
-        words[::2], words[1::2] = ids, self._series.payloads[start : start + ATOMIC_BATCH]
-        return Request(self._script, self._keys, (*self._shared, after, *words), confirm=self._confirm)
+        some = slice(start, start + ATOMIC_BATCH)
+        joined = b"".join(self._series.ids[some])
+        words: tuple[Word, ...] = *self._shared, after, joined, *self._series.payloads[some]
+        return Request(self._script, self._keys, words, confirm=self._confirm)

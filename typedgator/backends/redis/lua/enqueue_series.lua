@@ -3,7 +3,7 @@
 -- with less to send and to take apart: what the jobs share comes once.
 -- KEYS    meta frames done0 done1 late0 late1 kept queues stars everyone clock, then ready and wake of the queue
 -- ARGV    queue, first 4 bytes of the frame, its bytes from the expiry to the id, those between id and arguments, those
---         after them, the id of a job that must be known, or ''; then id and arguments of each job
+--         after them, the id of a job that must be known, or '', all ids joined, 16 bytes each; then arguments of each job
 -- Result  the numbers, from 1, of those that were known; 0 when the job that must be known is not, and nothing was done
 -- Cost    O(n log N)
 -- Needs   numbers counting clock versions
@@ -25,9 +25,8 @@ if behind ~= '' then
   if there == 0 then return 0 end
 end
 
-local n = (#ARGV - 6) / 2
-local ids = {}
-for i = 1, n do ids[i] = ARGV[2 * i + 5] end
+local said, n, joined, ids, cut = ARGV, #ARGV - 7, ARGV[7], {}, string.sub
+for i = 1, n do ids[i] = cut(joined, 16 * i - 15, 16 * i) end
 local there = C('HMGET', frames, unpack(ids))
 for i = 2, #indexes do
   for place, found in ipairs(C('HMGET', indexes[i], unpack(ids))) do there[place] = there[place] or found end
@@ -41,7 +40,7 @@ for i, id in ipairs(ids) do
     known[#known + 1] = i
   else
     bodies[at + 1] = id
-    bodies[at + 2] = before .. id .. between .. ARGV[2 * i + 6] .. after
+    bodies[at + 2] = before .. id .. between .. said[7 + i] .. after
     order[at + 1] = places[i]
     order[at + 2] = id
     at = at + 2
