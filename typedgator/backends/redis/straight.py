@@ -18,8 +18,10 @@ from redis.exceptions import TimeoutError as TimedOut
 
 __all__ = ["Line", "line_of"]
 
+_AT_FIRST: Final = 4096
+"""Most answers are shorter, and Python gets room for all that may be read."""
 _AT_ONCE: Final = 65536
-"""So much is read by one call."""
+"""So much is read by each further call."""
 
 
 class Line:
@@ -77,7 +79,7 @@ class Straight(Line):
     def ask(self, packed: bytes) -> object:
         try:
             self._send(packed)
-            said = self._receive(_AT_ONCE)
+            said = self._receive(_AT_FIRST)
         except OSError as error:
             raise self._told(error) from error
         if said == b":0\r\n":  # what most enqueues are answered; nothing else can be behind it
