@@ -9,16 +9,18 @@ from contextlib import closing
 from itertools import count
 from types import FrameType
 
+import msgspec
 import pytest
 
 from tests.integration.redis.servers import Server, needs_redis
-from typedgator.backends.contract import Settled
+from typedgator.backends.contract import ReceiptStatus, Settled
 from typedgator.backends.redis import Place, RedisBackend
 from typedgator.backends.redis.audit import faults
 from typedgator.clock import Clock
 from typedgator.errors import BackendUnavailable
 from typedgator.testing.contract import Hand, job
 from typedgator.testing.contract.bench import named, numbers
+from typedgator.wire.frame import FrameFlags
 from typedgator.wire.states import JobState
 from typedgator.wire.verdict import Canceled, Failed, Held, Released, RetryIn, Settlement, Succeeded, Verdict
 
@@ -113,6 +115,26 @@ def test_a_handler_of_a_signal_asks_on_a_line_of_its_own() -> None:
         assert found == [named(2), named(1)] * 3
         assert backend.counts().queues == {"all": {JobState.WAITING: 3}}
         assert int(server.info("clients")["connected_clients"]) == 2  # one is the one that asks this
+
+
+@pytest.mark.parametrize("more", [{}, {"delay_ms": 1000}, {"expires_in_ms": 1000, "flags": FrameFlags.EXPIRES}])
+def test_what_another_client_put_in_the_place_of_a_queue_refuses_all(
+    backend: RedisBackend, more: dict[str, object]
+) -> None:
+    """Nothing is written of any kind of job: sent again when the queue is there again, it is new."""
+    frames = [msgspec.structs.replace(job(number), **more) for number in range(2)]
+    backend.enqueue([job(7)])
+    ready = backend.caller.keys.ready("all")
+    backend.link.ask("RENAME", ready, ready + b"-kept")
+    backend.link.ask("SET", ready, "another's")
+    for some in (frames, frames[:1]):
+        with pytest.raises(BackendUnavailable, match="WRONGTYPE"):
+            backend.enqueue(some)
+    assert backend.link.ask("HKEYS", backend.caller.keys.named("frames")) == [named(7)]
+    backend.link.ask("RENAME", ready + b"-kept", ready)
+
+    assert [receipt.status for receipt in backend.enqueue(frames)] == [ReceiptStatus.NEW] * 2
+    assert faults(backend) == []
 
 
 def test_a_frozen_server_is_not_waited_for_forever() -> None:

@@ -6,7 +6,7 @@
 -- Result  {'unknown', parent}, or {'ok', what stands for each job: '' when it is new, else an id, ends to tell of}
 -- Cost    O(n log N), and what is canceled with its parents
 -- Needs   numbers keys clock versions memory lines ending
-local jobs, born, keys, stands_for = {}, {}, {}, {}
+local jobs, born, keys, stands_for, looked_at = {}, {}, {}, {}, {}
 local at = 1
 while ARGV[at] do
   local job = {id = ARGV[at], head = ARGV[at + 1], rest = ARGV[at + 2], delay = tonumber(ARGV[at + 3]),
@@ -46,6 +46,11 @@ for _, job in ipairs(jobs) do
     if job.key ~= '' and not job.doomed then keys[job.key] = job.id end
   end
   stands_for[job.id] = holder or job.id
+  local queue = sub(job.rest, 2, 1 + byte(job.rest, 1))
+  if not looked_at[queue] then
+    looked_at[queue] = true
+    C('ZCARD', ready(queue)) -- raises where another client has put something else, before anything is written
+  end
 end
 
 local answers = {}
