@@ -99,9 +99,11 @@ class ThreadExecutor:
 
     def pass_on(self, holding: Holding) -> bool:
         """The thread that claims is to run this attempt itself, and another one claims from now on. False: that one
-        is at work.
+        is at work, or there is one slot, whose attempts all run in one thread, one after the other as they came.
         """
         deputy = self._deputy
+        if self.size == 1:  # what tasks keep may belong to that thread, as a connection of sqlite3 does
+            return False
         try:
             self._idle.remove(deputy)
         except ValueError:

@@ -46,15 +46,18 @@ def test_lone_jobs_run_at_once_as_long_as_there_is_a_slot(gator: Gator, start: S
 
 
 def test_with_one_slot_lone_jobs_follow_one_another(gator: Gator, start: Start) -> None:
-    """Each ends although the thread that claimed it was at it itself."""
+    """All in one thread, to which what they keep may belong."""
+    ran_in: set[int] = set()
 
     @gator.register(name="double")
     def double(number: int) -> int:
+        ran_in.add(threading.get_ident())
         return 2 * number
 
     shift = start(gator, concurrency=1)
     assert [gator.task(double, number).result(timeout=PATIENCE) for number in range(30)] == list(range(0, 60, 2))
     assert shift.end().succeeded == 30
+    assert len(ran_in) == 1
 
 
 def test_a_stop_while_claiming_is_passed_on_loses_nothing(dsn: str) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Event, Semaphore, Thread, get_ident
 
@@ -98,16 +99,23 @@ class Taken(deque[Seat]):
     appendleft = append
 
 
-@pytest.fixture
-def claims() -> Iterator[Claims]:
-    """With three slots."""
-    made = Claims(3)
+@contextmanager
+def claiming(size: int) -> Iterator[Claims]:
+    """With so many slots; in the end, no thread stays."""
+    made = Claims(size)
     yield made
     made.go_on.set()
     made.end()
     assert made.over.wait(PATIENCE)
     assert made.pool.stop(PATIENCE) == 0
     assert [seat.thread.name for seat in made.pool._seats if seat.thread.is_alive()] == []
+
+
+@pytest.fixture
+def claims() -> Iterator[Claims]:
+    """With three slots."""
+    with claiming(3) as made:
+        yield made
 
 
 def test_a_lone_attempt_runs_in_the_thread_that_claimed_it_and_two_take_turns(claims: Claims) -> None:
@@ -121,6 +129,18 @@ def test_a_lone_attempt_runs_in_the_thread_that_claimed_it_and_two_take_turns(cl
     first, second = claims.claimed_in[:2]
     assert first != second
     assert claims.claimed_in == [first, second] * 5
+
+
+def test_with_one_slot_all_attempts_run_in_one_thread() -> None:
+    """What a task keeps may belong to its thread, and `--concurrency 1` is for tasks that share it."""
+    with claiming(1) as claims:
+        claims.go_on.set()
+        for _ in range(4):
+            claims.until_all_rest()
+            claims.bring()
+            assert claims.ended_one.acquire(timeout=PATIENCE)
+        assert len(set(claims.ran_in)) == 1
+        assert not set(claims.ran_in) & set(claims.claimed_in)
 
 
 def test_claiming_goes_on_meanwhile_and_no_more_run_than_there_are_slots(claims: Claims) -> None:
