@@ -183,10 +183,11 @@ class ThreadExecutor:
                 work: Holding | Errand = mine
                 del mine
             else:
+                is_over = self._is_over  # before the look: what was submitted before the end is run
                 try:
                     work = ready.popleft()
                 except IndexError:
-                    if self._is_over:
+                    if is_over:
                         return
                     self._rest(seat)
                     continue

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Event, Semaphore, Thread, get_ident
@@ -13,7 +13,7 @@ from typedgator import Gator
 from typedgator.attempt import Attempt, Ending
 from typedgator.execution import open_attempt
 from typedgator.worker.desk import Holding
-from typedgator.worker.executors import ThreadExecutor
+from typedgator.worker.executors import Errand, ThreadExecutor
 from typedgator.worker.executors import _Seat as Seat
 
 PATIENCE = 10.0
@@ -97,6 +97,25 @@ class Taken(deque[Seat]):
         pass
 
     appendleft = append
+
+
+class Emptied(deque[Holding | Errand]):
+    """Nothing is in here when a thread looks for the first time; before it knows, something happens."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        super().__init__()
+        self._meanwhile: Callable[[], None] | None = meanwhile
+
+    def popleft(self) -> Holding | Errand:
+        try:
+            return super().popleft()
+        except IndexError:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            if meanwhile is not None:
+                happening = Thread(target=meanwhile)
+                happening.start()
+                happening.join()
+            raise
 
 
 @contextmanager
@@ -234,3 +253,19 @@ def test_a_thread_that_is_woken_on_its_way_to_rest_rests_once(claims: Claims) ->
     seat.wake.release()
     resting.join(PATIENCE)
     assert not resting.is_alive()
+
+
+def test_what_is_submitted_right_before_the_end_is_run(claims: Claims) -> None:
+    """A hook of the last job: the thread that ran that one has looked for more, and is about to hear of nothing."""
+    pool = ThreadExecutor(1, claims, ())
+    ran: list[str] = []
+
+    def last_hook_and_end() -> None:
+        pool.submit([lambda: ran.append("hook")])
+        pool.stop(0)
+
+    pool._ready = Emptied(last_hook_and_end)
+    pool.start()
+    pool._seats[0].thread.join(PATIENCE)
+    assert ran == ["hook"]
+    assert not pool._ready
