@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -175,9 +176,10 @@ class ThreadExecutor:
 
     def _run(self, seat: _Seat) -> None:
         ready, running, told, middleware = self._ready, self._running, self._told, self._middleware
+        apart = copy_context()  # what tasks leave in their thread, such as a log's fields, is none of the claimer's
         while True:
             if seat is self._claiming:
-                mine = self._claim()
+                mine = apart.run(self._claim)
                 if mine is None:
                     return  # as many threads are left as may run attempts at once
                 work: Holding | Errand = mine

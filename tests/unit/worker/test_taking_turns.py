@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from queue import SimpleQueue
 from threading import Event, Semaphore, Thread, get_ident
 
@@ -17,6 +18,7 @@ from typedgator.worker.executors import Errand, ThreadExecutor
 from typedgator.worker.executors import _Seat as Seat
 
 PATIENCE = 10.0
+left_behind = ContextVar("left_behind", default="nothing")
 
 
 class Claims:
@@ -26,6 +28,8 @@ class Claims:
         self.pool = ThreadExecutor(size, self, ())
         self.claimed_in: list[int] = []
         self.ran_in: list[int] = []
+        self.found: list[str] = []
+        """What each claim, and each attempt, found in `left_behind`."""
         self.loads: list[int] = []
         """What each claim was told of how much is running or waiting."""
         self.began, self.go_on, self.ended_one = Semaphore(0), Event(), Semaphore(0)
@@ -36,6 +40,8 @@ class Claims:
         @self._gator.register(name="work")
         def work() -> None:
             self.ran_in.append(get_ident())
+            self.found.append(left_behind.get())
+            left_behind.set("by a task")
             self.occupy()
 
         self._task = work
@@ -52,6 +58,8 @@ class Claims:
     def _claim(self) -> Holding | None:
         while (holding := self._brought.get()) is not None:
             self.claimed_in.append(get_ident())
+            self.found.append(left_behind.get())
+            left_behind.set("by a claim")
             self.loads.append(self.pool.load)
             if self.pool.pass_on(holding):
                 return holding
@@ -148,6 +156,18 @@ def test_a_lone_attempt_runs_in_the_thread_that_claimed_it_and_two_take_turns(cl
     first, second = claims.claimed_in[:2]
     assert first != second
     assert claims.claimed_in == [first, second] * 5
+
+
+def test_what_a_task_leaves_in_its_context_is_not_that_of_a_claim(claims: Claims) -> None:
+    """Nor the other way round: a log line of the worker has no fields of some job that ran before in that thread."""
+    claims.go_on.set()
+    for _ in range(4):
+        claims.until_all_rest()
+        claims.bring()
+        assert claims.ended_one.acquire(timeout=PATIENCE)
+    claimed, ran = claims.found[::2], claims.found[1::2]
+    assert "by a task" not in claimed
+    assert "by a claim" not in ran
 
 
 def test_with_one_slot_all_attempts_run_in_one_thread() -> None:
