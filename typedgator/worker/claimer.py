@@ -294,6 +294,7 @@ class Claimer:
         calling one is to run.
         """
         mine: Holding | None = None
+        self._errors = 0  # the claim that was passed on was answered
         try:
             while mine is None and not (self.is_halted or self._is_over):
                 try:

@@ -10,8 +10,12 @@ import pytest
 
 from tests.integration.worker.conftest import Start
 from tests.integration.worker.crew import PATIENCE, Heard, Shift, until
-from typedgator import Gator, JobState, Worker
+from typedgator import BackendUnavailable, Gator, JobState, Worker
+from typedgator.backends.contract import Claimed, WorkerId
+from typedgator.backends.locmem import LocmemBackend
 from typedgator.events import WorkerStarted
+from typedgator.testing.flaky import FlakyBackend
+from typedgator.wire.verdict import Token
 
 Burst = Callable[..., Worker]
 
@@ -101,6 +105,44 @@ def test_max_tasks_and_bursts_count_a_lone_job(gator: Gator, start: Start, is_bu
     second = gator.task(quick)
     assert report.succeeded == 1
     assert second.state() is JobState.WAITING
+
+
+class Troubled(FlakyBackend):
+    """Each claim brings one job, while whoever is to claim next rests; and the one after that fails."""
+
+    worker: Worker
+    is_due = False
+
+    def claim(self, worker: WorkerId, /, *, limit: int, wait_ms: int, seen: Token) -> list[Claimed]:
+        if self.is_due:
+            self.is_due = False
+            raise BackendUnavailable("a moment's trouble")
+        pool = self.worker._dispatcher.threads
+        until(lambda: pool._deputy in pool._idle, "resting")
+        claimed = super().claim(worker, limit=1, wait_ms=wait_ms, seen=seen)
+        self.is_due = bool(claimed)
+        return claimed
+
+
+def test_troubles_with_lone_jobs_between_them_are_not_taken_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time the first wait before the next try is the short one."""
+    monkeypatch.setattr("typedgator.worker.claimer.ERROR_SECONDS", (0.0, 3600.0))
+    backend = Troubled(LocmemBackend())
+    gator = Gator(backend=backend)
+
+    @gator.register(name="quick")
+    def quick() -> None:
+        pass
+
+    for _ in range(4):
+        gator.task(quick)
+    backend.worker = Worker(gator, concurrency=2, max_tasks=4)
+    shift = Shift(backend.worker)
+    try:
+        assert shift.ends_within(PATIENCE / 2)
+    finally:
+        shift.end(now=True)
+    assert backend.worker.report.succeeded == 4
 
 
 def test_an_idle_worker_keeps_neither_arguments_nor_results_alive(gator: Gator, start: Start) -> None:
