@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from tests.integration.redis.servers import Server, needs_redis
+from typedgator import Gator
 from typedgator.backends.contract import ReceiptStatus, Settled
 from typedgator.backends.redis import Place, RedisBackend
 from typedgator.backends.redis.audit import faults
@@ -135,6 +136,34 @@ def test_what_another_client_put_in_the_place_of_a_queue_refuses_all(
 
     assert [receipt.status for receipt in backend.enqueue(frames)] == [ReceiptStatus.NEW] * 2
     assert faults(backend) == []
+
+
+def test_a_handler_of_a_signal_does_not_speak_in_the_midst_of_a_series() -> None:
+    """It comes while its thread is sending more than a socket holds: what it asks is not between two halves of that."""
+    heard: list[str] = []
+
+    def note(text: str) -> None:
+        """A task."""
+
+    with Server() as server, closing(Gator(server.unix_dsn)) as gator:
+        task = gator.register(name="note")(note)
+        task.task("the line stands")
+
+        def hear(number: int, frame: FrameType | None) -> None:
+            server.resume()
+            heard.append(task.task("from a handler").id)
+
+        before = signal.signal(signal.SIGALRM, hear)
+        try:
+            server.pause()
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            made = gator.task_many(task, [("x" * 15_000,)] * 250)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+
+        assert (len(heard), len(made)) == (1, 250)
+        assert isinstance(gator.backend, RedisBackend)
+        assert gator.backend.counts().queues == {"all": {JobState.WAITING: 252}}
 
 
 def test_a_frozen_server_is_not_waited_for_forever() -> None:

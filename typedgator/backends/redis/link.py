@@ -115,9 +115,10 @@ class Link:
 
     def _send_ahead(self, request: Request, packed: bytes) -> _Ahead:
         """The line is taken from the thread, so that nothing else is asked on it before the answer is read."""
-        clean, line = False, None
+        clean, line, mine = False, None, self._mine
         try:
             line = self._asking()
+            mine.asking, at = None, mine.at  # before a word is sent: a signal's handler may ask in the midst of it
             line.send(packed)
             clean = True
         except (RedisError, OSError):
@@ -125,8 +126,7 @@ class Link:
         finally:
             if not clean and line is not None:
                 self._drop(line)
-        self._mine.asking = None
-        return _Ahead(request, packed, line, self._mine.at)
+        return _Ahead(request, packed, line, at)
 
     def _send_behind(self, request: Request, packed: bytes, before: _Ahead) -> _Ahead:
         """On the same line, while the one before is on its way."""
@@ -214,18 +214,17 @@ class Link:
                 self._drop(connection)
 
     def _unblock(self, waiting: Connection) -> None:
-        asking = self._asking()
-        clean = False
+        asking, mine, clean = self._asking(), self._mine, False
+        mine.asking, at = None, mine.at
         try:
             # Elsewhere that number is another's, and its own wait ends by itself.
-            if self._mine.waiting is waiting:
-                asking.send(pack((b"CLIENT", b"UNBLOCK", self._mine.waiting_id)))
+            if mine.waiting is waiting:
+                asking.send(pack((b"CLIENT", b"UNBLOCK", mine.waiting_id)))
                 with suppress(NoPermissionError):  # the wait ends by itself, a little later
                     asking.read()
             clean = True
         finally:
-            if not clean:
-                self._drop(asking)
+            self._give_back(asking, at, clean=clean)
 
     def _send(
         self,
