@@ -149,6 +149,29 @@ def test_a_lapsed_worker_loses_its_batch_in_portions(backend: RedisBackend) -> N
     assert [each.job_id for each in suspects[0]] == [claimed[0].job_id]  # alone: it may be what killed the worker
 
 
+def test_who_waits_for_another_job_takes_no_batch_apart(backend: RedisBackend) -> None:
+    """What is beside other jobs (a waiter, a child, progress, a wish to cancel) costs these no look at each."""
+    worker, claimed = started(backend)
+    other = enqueued(backend, 1)[0]
+    backend.enqueue([Frame(job_id=new_ids(1)[0], queue="q", envelope=b"e", parents=(other,))])
+    assert backend.caller.run("watch", (), (other, b"box"))
+    assert backend.cancel(claimed[-1].job_id) is CancelAnswer.REQUESTED
+    assert backend.note(worker, claimed[-2].token, b"half")
+    backend.link.ask("CONFIG", "RESETSTAT")
+
+    assert backend.settle(worker, ends(claimed[:60])) == [Settled.WRITTEN] * 60
+
+    assert calls_of(backend, "hmget") == 3 + 1  # waiters, wishes and notes, and where in time we are
+    assert backend.settle(worker, ends(claimed[60:])) == [Settled.WRITTEN] * 40
+
+
+def calls_of(backend: RedisBackend, command: str) -> int:
+    """Since the counting began."""
+    text = backend.link.ask("INFO", "commandstats")
+    assert isinstance(text, bytes)
+    return next(int(line.split(b"=")[1].split(b",")[0]) for line in text.split() if command.encode() + b":" in line)
+
+
 def test_wrong_ids_and_tokens_settle_nothing(backend: RedisBackend) -> None:
     """Also where their number and their length are right."""
     worker, claimed = started(backend)

@@ -86,19 +86,20 @@ local function settle_one(alive, owner, idle, kind, id, token, p1, p2, p3, p4)
   return true
 end
 
--- Whether more than a frame and an owner's field is to be cleared away for any of the n ids from ARGV[from] on: an array
--- of answers.
+-- Of which of the n ids from ARGV[from] on more than a frame and an owner's field is to be cleared away: their numbers,
+-- and nothing of the others.
 local function entangled(from, n)
   local there = {}
   for _, index in ipairs({waiters, cancels, notes}) do
     if C('HLEN', index) > 0 then
-      for i, found in ipairs(C('HMGET', index, unpack(ARGV, from, from + n - 1))) do there[i] = there[i] or found end
+      local found = C('HMGET', index, unpack(ARGV, from, from + n - 1))
+      for i = 1, n do there[i] = there[i] or found[i] or nil end
     end
   end
   if C('ZCARD', kids) > 0 then
     for i = 1, n do
       local first = named(ARGV[from + i - 1])
-      there[i] = there[i] or #C('ZRANGEBYLEX', kids, '[' .. first, '[' .. first .. TOP, 'LIMIT', 0, 1) > 0
+      if #C('ZRANGEBYLEX', kids, '[' .. first, '[' .. first .. TOP, 'LIMIT', 0, 1) > 0 then there[i] = true end
     end
   end
   return there
