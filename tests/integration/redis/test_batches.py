@@ -106,6 +106,20 @@ def test_every_verb_sees_what_is_in_a_batch(backend: RedisBackend) -> None:
     assert fields(backend, worker) == 1
 
 
+def test_ids_that_end_alike_are_told_apart(backend: RedisBackend) -> None:
+    """By their ends they are looked for in a batch, where they usually differ."""
+    ids = [JobId(each[:9] + b"the end") for each in new_ids(MANY)]
+    backend.enqueue([Frame(job_id=each, queue="q", envelope=b"e") for each in ids])
+    claimed = backend.claim(backend.join(["q"], lease_ms=30_000), limit=MANY, wait_ms=0, seen=0)
+
+    found = [backend.find(each) for each in ids]
+
+    assert [record and (record.job_id, record.token) for record in found] == [
+        (each.job_id, each.token) for each in claimed
+    ]
+    assert backend.find(JobId(bytes(9) + b"the end")) is None
+
+
 @pytest.mark.parametrize("outcome", [None, b"a result"])
 def test_what_ends_together_leaves_smaller_batches(backend: RedisBackend, outcome: bytes | None) -> None:
     """Few are single again."""

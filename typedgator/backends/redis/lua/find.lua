@@ -4,7 +4,7 @@
 -- ARGV    version of the queues, version of the crew, number of workers, workers, ids (at most 64)
 -- Result  {'ok', {state, frame, attempt, crashes, token, worker, due, finished, asked, parents, reason, outcome,
 --          progress, held since}, …}, with '' for what there is not and {} for an unknown job; numbers as text
--- Cost    O(W log N) for each job
+-- Cost    O(log N) for each job; of one that runs, O(W), and the bytes of the batches that the workers have
 -- Needs   numbers counting keys batches clock roster crew memory lines ending
 local n = tonumber(ARGV[3])
 
@@ -29,7 +29,10 @@ local function unfinished(id, frame)
       there[3] = there[3] + 1
       for i = 1, n do
         local token = token_of(own(ARGV[3 + i]), id)
-        if token then there[5], there[6] = token, ARGV[3 + i] end
+        if token then
+          there[5], there[6] = token, ARGV[3 + i]
+          break
+        end
       end
       there[9] = C('HEXISTS', cancels, id)
       there[13] = C('HGET', notes, id)

@@ -123,14 +123,18 @@ local function owned_by(owner)
   return mine
 end
 
--- The token under which it has a job, or nil.
+-- The token under which it has a job, or nil. Its last bytes are looked for, which are random: ids of the same time begin
+-- alike, and a search for them would stop at each.
 local function token_of(owner, id)
   local value = C('HGET', owner, id)
   if value then return string.match(value, '^%d+') end
+  local ending = string.sub(id, 10)
   for _, batch in ipairs(#id == 16 and batches_of(owner) or {}) do
     local ids, at = ids_in(owner, batch), 0
-    repeat at = string.find(ids, id, at + 1, true) until not at or at % 16 == 1
-    if at then return int(batch.first + (at - 1) / 16) end
+    repeat
+      at = string.find(ids, ending, at + 1, true)
+    until not at or (at % 16 == 10 and string.sub(ids, at - 9, at + 6) == id)
+    if at then return int(batch.first + (at - 10) / 16) end
   end
   return nil
 end
