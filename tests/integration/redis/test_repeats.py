@@ -142,3 +142,25 @@ def test_calls_after_a_repetition_are_taken_with_care(
     jobs += [caller.call() for _ in range(3)]
     assert caller.run_all() == jobs
     assert all(caller.is_over(job_id) for job_id in jobs)
+
+
+def test_while_calls_are_taken_with_care_each_is_asked_once(made: tuple[Door, Caller]) -> None:
+    """One of many looks whether that is over, and then all go the short way again."""
+    door, caller = made
+    ask = caller.backend.link.ask
+    ask("SET", caller.backend.caller.keys.named("resent"), 1, "PX", 60_000)
+    ask("CONFIG", "RESETSTAT")
+
+    jobs = [caller.call() for _ in range(100)]
+
+    stats = ask("INFO", "commandstats")
+    assert isinstance(stats, bytes)
+    asked = [line for line in stats.split() if line.startswith(b"cmdstat_eval")]
+    assert 100 < sum(int(line.split(b"=")[1].split(b",")[0]) for line in asked) < 110
+    assert caller.run_all() == jobs
+
+    ask("DEL", caller.backend.caller.keys.named("resent"))
+    door.expect(caller.first_copy, *[Fate()] * 10)
+    jobs = [caller.call() for _ in range(80)]
+    assert door.met
+    assert caller.run_all() == jobs

@@ -21,6 +21,7 @@ from typedgator.backends.redis.keeping import Keeping
 from typedgator.backends.redis.link import WAIT_S
 from typedgator.backends.redis.pressing import (
     ASK_WITH_CARE,
+    WITH_CARE,
     command_of_many,
     command_of_new,
     command_of_one,
@@ -230,6 +231,10 @@ class _Together:
     def put(self, queue: str, piece: bytes, *, is_new: bool = False) -> "asyncio.Future[bool]":
         """Accepts a job: whether it was known."""
         known: asyncio.Future[bool] = self._desk.loop.create_future()
+        caller = self._desk.caller
+        if is_new and caller.careful > 0:
+            caller.careful -= 1
+            is_new = False
         self._waiting.append((queue, piece, known, is_new))
         # Who is alone need not wait for company; who comes first on a loop has no line yet, and others may follow.
         if self._unanswered == 0 and len(self._waiting) == 1 and not self._careful:
@@ -276,6 +281,7 @@ class _Together:
                 if not known.done():
                     known.set_result(False)
         elif answer == ASK_WITH_CARE:
+            self._desk.caller.careful = WITH_CARE
             self._with_care(some)
         elif isinstance(answer, list | int):
             _tell(some, cast("list[int] | int", answer))

@@ -71,6 +71,8 @@ class Caller:
         self.crew: Crew = Crew()
         self.heads: dict[tuple[str, str], bytes] = {}
         """Of each script and queue that jobs are enqueued into one by one; filled by pressing.py."""
+        self.careful: int = 0
+        """So many calls more would ask in vain as if nothing had been sent twice lately; by pressing.py."""
         self.trusted: bool = False
         """The server was found to keep what it is given; by opening.py."""
         self._on_test_clock = not isinstance(clock, SystemClock)
