@@ -3,7 +3,7 @@
 -- KEYS    the fixed ones, own and idle of each worker, then ready and wake of each queue
 -- ARGV    version of the queues, '', limit, workers
 -- Result  {'ok', jobs that came back, jobs that failed, ends to tell of}
--- Cost    O(n log N), n the jobs that they have; at most `limit` are touched, the rest with the next call
+-- Cost    O(n log N), n the jobs that they have; at most `limit` come back or fail, the rest with the next call
 -- Needs   numbers counting keys batches clock versions roster memory lines ending moves
 local limit, lapsed, jobs = tonumber(ARGV[3]), {}, {}
 for i = 4, #ARGV do
