@@ -3,12 +3,9 @@
 import asyncio
 import os
 import re
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
-from typing import Self
 
 import msgspec
 import pytest
@@ -19,13 +16,11 @@ from typedgator import AsyncTask, Gator, InvalidArguments, Job, Middleware
 from typedgator.backends.redis import RedisBackend
 from typedgator.errors import BackendUnavailable
 from typedgator.events import JobEnqueued
-from typedgator.testing.contract import Hand
 from typedgator.testing.contract import job as plain
 from typedgator.wire.envelope import Envelope, decode_envelope, encode_envelope
 from typedgator.wire.frame import Frame, FrameFlags, open_frame, pack_frame
 from typedgator.wire.ids import JobId, parse_id
 from typedgator.wire.states import JobState
-from typedgator.wire.verdict import Succeeded
 
 pytestmark = needs_redis
 _numbers = count()
@@ -63,54 +58,6 @@ class Seen(Middleware):
     def enqueue(self, envelope: Envelope) -> Envelope:
         self.seen.append(envelope)
         return envelope
-
-
-class Losing:
-    """A door to a server that loses the answer to a question, and hangs up, once it was asked to."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._door = socket.create_server(("127.0.0.1", 0))
-        self._meanwhile: Callable[[], int] | None = None
-        self.lost: list[int] = []
-        """What was found meanwhile."""
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-
-    @property
-    def dsn(self) -> str:
-        """By which it is entered."""
-        return f"redis://127.0.0.1:{self._door.getsockname()[1]}/0"
-
-    def lose_next(self, meanwhile: Callable[[], int]) -> None:
-        """The next answer is lost; before that is heard, this is done."""
-        self._meanwhile = meanwhile
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                near, _ = self._door.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._carry, args=(near,), daemon=True).start()
-
-    def _carry(self, near: socket.socket) -> None:
-        with near, socket.create_connection(("127.0.0.1", self._server.port)) as far:
-            while asked := near.recv(1 << 20):
-                far.sendall(asked)
-                answer = far.recv(1 << 20)
-                if (meanwhile := self._meanwhile) is not None:
-                    self._meanwhile = None
-                    self.lost.append(meanwhile())
-                    return
-                near.sendall(answer)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._door.shutdown(socket.SHUT_RDWR)
-        self._door.close()
 
 
 def stored(gator: Gator, job: Job[int]) -> bytes:
@@ -231,41 +178,6 @@ def test_a_forgotten_script_is_known_again_after_one_call(server: Server, face: 
         call(3)
         assert len(gator.queue()) == len(gator.queue("others")) == 3
         assert {job.state() for job in jobs} == {JobState.WAITING}
-
-
-@pytest.mark.parametrize("face", ["thread", "loop"])
-def test_a_lost_answer_runs_nothing_twice(face: str) -> None:
-    """The answer of a press is lost, the job runs and ends before it is sent again: it is not run twice."""
-    with Server() as server, closing(gator_on(server)) as gator:
-        backend, task = redis_of(gator), gator.register(note)
-        four(task)
-        hand = Hand(backend, ["all"], 60_000)
-
-        def end_all() -> int:
-            claimed = hand.claim(100)
-            for each in claimed:
-                hand.settle(each, Succeeded())
-            return len(claimed)
-
-        assert end_all() == 4
-        with Losing(server) as proxy:
-            through = Gator(proxy.dsn, namespace=backend.namespace)
-            far = through.register(name=task.name)(note)
-
-            def call() -> Job[int]:
-                return far.task(1) if face == "thread" else asyncio.run(far.atask(1))
-
-            with closing(through):
-                call()
-                assert end_all() == 1
-                proxy.lose_next(end_all)
-                job = call()
-                assert proxy.lost == [1]
-
-        assert not job.duplicate
-        assert job.id
-        assert gator.job(job.id).state() is JobState.SUCCESS
-        assert end_all() == 0
 
 
 def test_many_coroutines_share_writes_and_each_has_its_own_job(server: Server) -> None:

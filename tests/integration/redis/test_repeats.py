@@ -58,6 +58,7 @@ class Caller:
     def call(self) -> JobId:
         """One job."""
         made: Job[int] = self.task.task(1) if self._face == "thread" else self._runner.run(self.task.atask(1))
+        assert not made.duplicate  # whatever became of its lines: it was this call that made the job
         return parse_id(made.id)
 
     def run_all(self) -> list[JobId]:

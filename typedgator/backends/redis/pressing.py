@@ -34,7 +34,7 @@ ASK_WITH_CARE: Final = 2
 WITH_CARE: Final = 64
 """So many calls of this process go through enqueue_one.lua at once, after one whose script did nothing."""
 REPEATED_MS: Final = b"60000"
-"""So long a first copy may be under way behind one that was sent later, and not less than a finished job is known."""
+"""So long a first copy may be late behind one that was sent again: as long as any finished job is known at least."""
 _WORDS: Final = 3
 """Of a piece."""
 
