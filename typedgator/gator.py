@@ -50,6 +50,7 @@ DEFAULT_DSN: Final = "sqlite:///typedgator.db"
 NOTHING_SAID: Final = TaskOptions()
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
+_CALLS: Final[frozenset[type]] = frozenset({tuple, dict})
 
 Parents = Job[object] | str | Sequence[Job[object] | str]
 
@@ -564,6 +565,8 @@ def _checked(
             f"task_many takes calls, each a tuple or a mapping, got {calls!r:.200}. Nothing was enqueued."
         )
     found = list(calls)
+    if set(map(type, found)) <= _CALLS:
+        return found
     for index, call in enumerate(found):
         if not isinstance(call, (tuple, Mapping)):
             raise ConfigurationError(

@@ -16,7 +16,7 @@ from typedgator.errors import UnsupportedSignature
 from typedgator.wire.marks import bounded
 from typedgator.wire.pack import canonical, pack, wire_type
 from typedgator.wire.problems import breaks_rules, shown_value
-from typedgator.wire.strict import validator
+from typedgator.wire.strict import validator, validator_of_many
 from typedgator.wire.terms import ArrayOf, DictOf, Field, Record, Term
 
 __all__ = ["Codec", "Unproved", "by_own_code", "codec_for", "no_ext"]
@@ -83,7 +83,8 @@ def _defaults(record: Record) -> Iterator[tuple[Field, object]]:
 class Codec:
     """One term in both directions: `pack(check(value))` there, `recheck(unpack(payload))` back.
 
-    `check` and `recheck` are replaced by pydantic's validators at their first use.
+    `check` and `recheck` are replaced by pydantic's validators at their first use; so is `check_many`, which is `check`
+    for a list of what a binder has made of calls.
     """
 
     def __init__(self, term: Term, max_items: int | None) -> None:
@@ -96,6 +97,7 @@ class Codec:
         )
         self.check: Callable[[object], Any] = self._first_check
         self.recheck: Callable[[object], Any] = self._first_recheck
+        self.check_many: Callable[[object], list[Any]] = self._first_check_many
 
     def build(self) -> None:
         """Build the validators now. Two threads may both do it: either's are as good."""
@@ -110,6 +112,10 @@ class Codec:
     def _first_recheck(self, value: object) -> Any:
         self.build()
         return self.recheck(value)
+
+    def _first_check_many(self, values: object) -> list[Any]:
+        self.check_many = validator_of_many(self.term, self._max_items)
+        return self.check_many(values)
 
     def _pack_proved(self, value: object) -> bytes:
         """Where the user's own code checks, run it as the worker will: what it would refuse there is refused here."""

@@ -6,6 +6,7 @@ The two forms never meet: ours are UUIDs of version 7, whose ninth byte is not A
 import os
 import re
 import time
+from struct import Struct
 from typing import Final, NewType, cast
 
 from typedgator.errors import ConfigurationError
@@ -68,8 +69,7 @@ def new_ids(number: int) -> list[JobId]:
             raw[place::16] = bytes((digit,)) * some
         raw[6::16], raw[7::16] = _COUNTED[: 2 * some : 2], _COUNTED[1 : 2 * some : 2]
         raw[8::16] = raw[8::16].translate(_VARIANT)
-        whole = bytes(raw)
-        made += cast("list[JobId]", [whole[place : place + 16] for place in range(0, len(whole), 16)])
+        made += cast("tuple[JobId, ...]", Struct("16s" * some).unpack(raw))  # half the time of slices
     return made
 
 

@@ -6,7 +6,7 @@ never before.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from typedgator.wire.marks import bounded
 from typedgator.wire.terms import ArrayOf, DictOf, EnumOf, LiteralOf, OneOf, Record, Scalar, Term, TupleOf
@@ -14,7 +14,7 @@ from typedgator.wire.terms import ArrayOf, DictOf, EnumOf, LiteralOf, OneOf, Rec
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
-__all__ = ["MEMBER", "validator"]
+__all__ = ["MEMBER", "validator", "validator_of_many"]
 
 MEMBER: Final = "|"
 """How a union's members are labelled in a validation error's location: `|0`, `|1`, ..."""
@@ -26,17 +26,30 @@ def validator(term: Term, max_items: int | None) -> Callable[[object], Any]:
     `max_items` limits every collection that has no limit of its own. A user's own validator may raise anything.
     Raises pydantic's errors when a constraint cannot be built (a pattern that is none).
     """
+    return _validator(_Builder(max_items).core(term))
+
+
+def validator_of_many(term: Term, max_items: int | None) -> Callable[[object], list[Any]]:
+    """The same for a list of the arguments of calls, of which a binder has made each: it has its names and no other."""
+    from pydantic_core import core_schema as cs
+
+    return _validator(cs.list_schema(_Builder(max_items, bound=True).core(term), strict=True))
+
+
+def _validator(schema: "CoreSchema") -> Callable[[object], Any]:
     from pydantic_core import CoreConfig, SchemaValidator
 
     config = CoreConfig(strict=True, revalidate_instances="always", extra_fields_behavior="forbid")
-    return SchemaValidator(_Builder(max_items).core(term), config).validate_python
+    return SchemaValidator(schema, config).validate_python
 
 
 class _Builder:
     """Builds one core schema. Every node says `strict` itself: a config does not reach inside a dataclass."""
 
-    def __init__(self, max_items: int | None) -> None:
+    def __init__(self, max_items: int | None, *, bound: bool = False) -> None:
         self._max_items = max_items
+        # To look for names that cannot be there takes a third of the time.
+        self._beyond: Literal["ignore", "forbid"] = "ignore" if bound else "forbid"
 
     def core(self, term: Term) -> "CoreSchema":
         schema = self._shape(term)
@@ -110,11 +123,12 @@ class _Builder:
 
         fields = {field.name: (self.core(field.term), field.required) for field in record.fields}
         match record.form:
-            case "arguments" | "typeddict":
+            case "arguments" | "typeddict" as form:
                 typed = {
                     name: cs.typed_dict_field(core, required=required) for name, (core, required) in fields.items()
                 }
-                return cs.typed_dict_schema(typed, strict=True, extra_behavior="forbid")
+                beyond = self._beyond if form == "arguments" else "forbid"
+                return cs.typed_dict_schema(typed, strict=True, extra_behavior=beyond)
             case "namedtuple":
                 # The parts are checked as a tuple; a class without its own __new__ is rebuilt from them as they are.
                 parts = cs.tuple_schema([core for core, _ in fields.values()], strict=True)
