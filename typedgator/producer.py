@@ -301,6 +301,7 @@ class Producer:
             queue=options.queue,
             priority=options.priority,
             flags=options.flags,
+            is_new=True,
         )
 
     def send_all(self, batch: Sequence[Prepared]) -> list[Job[object]]:

@@ -41,6 +41,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     priority: int = 100
     crash_budget: int = CRASH_BUDGET
     flags: FrameFlags = FrameFlags(0)
+    is_new: bool = False
+    """The ids were made for these jobs, and never go another way: what is sent again is sent in the same portions."""
 
     __repr__ = quiet_repr
 

@@ -104,7 +104,7 @@ def test_it_stores_what_any_other_way_would_store(server: Server) -> None:
 
 
 def test_it_leaves_one_token_for_those_who_wait(server: Server) -> None:
-    """For workers of its queue, and for those of every queue once there are any; none on top of one that lies there."""
+    """For workers of its queue, and for those of every queue; none on top of one that lies there."""
     with closing(gator_on(server)) as gator:
         backend, task = redis_of(gator), gator.register(name="note", queue="notes")(note)
 
@@ -112,10 +112,10 @@ def test_it_leaves_one_token_for_those_who_wait(server: Server) -> None:
             return [backend.link.ask("LLEN", backend.caller.keys.wake(queue)) for queue in ("notes", "*", "all")]
 
         gator.task_many(task, [(number,) for number in range(MANY)])
-        assert tokens() == [1, 0, 0]
+        assert tokens() == [1, 1, 0]
 
-        backend.join(["*"], lease_ms=60_000)
-        for _ in range(2):
+        for taken in ("notes", "*"):
+            backend.link.ask("DEL", backend.caller.keys.wake(taken))
             gator.task_many(task, [(1,)])
             assert tokens() == [1, 1, 0]
 
@@ -259,6 +259,27 @@ def test_a_server_that_dies_ends_it() -> None:
         assert known[:ATOMIC_BATCH] == list(range(ATOMIC_BATCH))
         assert len(known) in (ATOMIC_BATCH, 2 * ATOMIC_BATCH)
         assert backend.counts().queues == {"all": {JobState.WAITING: 3 * ATOMIC_BATCH}}
+
+
+@pytest.mark.parametrize("first_is", ["waiting", "running", "finished", "finished a while ago"])
+def test_a_write_that_is_repeated_is_known_whatever_became_of_its_first_job(server: Server, first_is: str) -> None:
+    """Of a write whose ids were made for it one job answers for all."""
+    with closing(gator_on(server)) as gator:
+        backend, some = redis_of(gator), msgspec.structs.replace(series(*range(ATOMIC_BATCH)), is_new=True)
+        assert list(backend.enqueue_series(some)) == [[]]
+        hand = Hand(backend, ["all"], 60_000)
+        if first_is != "waiting":
+            (first,) = hand.claim(1)
+            assert first.job_id == some.ids[0]
+        if first_is.startswith("finished"):
+            hand.settle(first, Succeeded())
+        if first_is == "finished a while ago":
+            for older, newer in (("late0", "done0"), ("late1", "done1")):
+                if backend.link.ask("EXISTS", backend.caller.keys.named(newer)):
+                    backend.link.ask("RENAME", backend.caller.keys.named(newer), backend.caller.keys.named(older))
+
+        assert list(backend.enqueue_series(some)) == [list(range(ATOMIC_BATCH))]
+        assert len(hand.claim(ATOMIC_BATCH)) == ATOMIC_BATCH - (first_is != "waiting")
 
 
 def test_a_write_whose_forerunner_is_not_known_does_nothing(server: Server) -> None:

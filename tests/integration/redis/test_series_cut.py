@@ -96,7 +96,7 @@ def test_a_refused_write_takes_all_behind_it_along(server: Server, gator: Gator,
     server.ask("DEL", *(backend.caller.keys.named(name) for name in ("frames", "ready:all")))
     refuse, allow = {
         "full": (("CONFIG", "SET", "maxmemory", 1), ("CONFIG", "SET", "maxmemory", 0)),
-        "no-such-right": (("ACL", "SETUSER", "default", "-hmget"), ("ACL", "SETUSER", "default", "+@all")),
+        "no-such-right": (("ACL", "SETUSER", "default", "-hexists"), ("ACL", "SETUSER", "default", "+@all")),
     }[room]
     wrong = Fate(before=lambda: server.ask(*refuse), after=lambda: server.ask(*allow), with_next=True)
     door.expect(sha(backend), *UNDER_WAY, wrong, Fate())

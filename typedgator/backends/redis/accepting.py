@@ -43,7 +43,7 @@ def _accepting(caller: Caller, frames: Sequence[Frame]) -> Steps[list[Receipt]]:
         found = yield Request(caller.script("enqueue_one"), keys, _plain(frames[0]), confirm=caller.confirm)
         return [_receipt(frames[0], found)]
     if all(map(is_plain, frames)):
-        words = [word for frame in frames for word in _plain(frame)]
+        words = [b"0", *(word for frame in frames for word in _plain(frame))]
         known = yield Request(
             caller.script("enqueue_plain"), (*caller.keys.plain, *lines), words, confirm=caller.confirm
         )

@@ -329,7 +329,8 @@ class _Together:
 
 def _many(caller: Caller, some: list[_Asked], *, whole: bool = False) -> bytes:
     queues = {queue for queue, _, _, _ in some}
-    return command_of_many(caller, queues, [piece for _, piece, _, _ in some], whole=whole)
+    are_new = all(is_new for _, _, _, is_new in some)
+    return command_of_many(caller, queues, [piece for _, piece, _, _ in some], are_new=are_new, whole=whole)
 
 
 def _tell(some: list[_Asked], answer: list[int] | int) -> None:

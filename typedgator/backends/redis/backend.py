@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from typedgator.backends.checkup import Checkup
 from typedgator.backends.contract import (
-    EVERY_QUEUE,
     Beat,
     CancelAnswer,
     Capabilities,
@@ -143,8 +142,7 @@ class RedisBackend:
         """A fresh identity; its lease starts now."""
         worker = WorkerId(new_id().hex())
         queues = tuple(dict.fromkeys(queues))
-        star = int(EVERY_QUEUE in queues)
-        self.caller.run("join", (self.caller.keys.own(worker),), (worker, lease_ms, " ".join(queues), star))
+        self.caller.run("join", (self.caller.keys.own(worker),), (worker, lease_ms, " ".join(queues)))
         self._serving[worker] = queues
         return worker
 

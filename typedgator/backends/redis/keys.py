@@ -13,10 +13,10 @@ FIXED: Final = (
     *("unique", "unique_of", "kids", "blocked", "expiring"),
     *("held", "held_of", "kinds", "dead", "cancels"),
     *("notes", "suspects", "waiters", "tally", "paused"),
-    *("over", "stars", "late0", "late1", "wake*", "clock"),
+    *("over", "late0", "late1", "wake*", "clock"),
 )
-_NEW: Final = ("meta", "frames", "queues", "stars", "wake*", "resent", "clock")
-_PLAIN: Final = ("meta", "frames", "done0", "done1", "late0", "late1", "kept", "queues", "stars", "wake*", "clock")
+_NEW: Final = ("meta", "frames", "queues", "wake*", "resent")
+_PLAIN: Final = ("meta", "frames", "done0", "done1", "late0", "late1", "kept", "queues", "wake*", "clock")
 
 
 class Keys:

@@ -43,8 +43,10 @@ class _Ahead(msgspec.Struct):
     """What was sent after it on the same line."""
 
 
-class _Mine(threading.local):
-    """This thread's connections."""
+class _Mine:
+    """A thread's connections."""
+
+    __slots__ = ("asking", "at", "waiting", "waiting_id")
 
     def __init__(self) -> None:
         self.at: Address | None = None
@@ -54,13 +56,20 @@ class _Mine(threading.local):
         self.waiting_id = 0
 
 
+class _Thread(threading.local):
+    """What is this thread's own: looked up once a question, which is dear, and then asked as often as need be."""
+
+    def __init__(self) -> None:
+        self.mine: Final = _Mine()
+
+
 class Link:
     """A server, for any number of threads and for processes after a fork; in a cluster, that which has `key`."""
 
     def __init__(self, place: Place, key: bytes = b"") -> None:
         self.place = place
         self.where: Whereabouts = whereabouts(place, key)
-        self._mine = _Mine()
+        self._thread = _Thread()
         self._all: WeakSet[Connection] = WeakSet()
         self._lock = threading.Lock()
         self._mark = Mark()
@@ -115,7 +124,7 @@ class Link:
 
     def _send_ahead(self, request: Request, packed: bytes) -> _Ahead:
         """The line is taken from the thread, so that nothing else is asked on it before the answer is read."""
-        clean, line, mine = False, None, self._mine
+        clean, line, mine = False, None, self._thread.mine
         try:
             line = self._asking()
             mine.asking, at = None, mine.at  # before a word is sent: a signal's handler may ask in the midst of it
@@ -155,10 +164,10 @@ class Link:
             raise NotReplicated((), str(self.place), self.place.replica_timeout_s)
         return answer
 
-    def run_packed(self, packed: bytes, repeat: Callable[[], bytes] | None = None) -> object | None:
+    def run_packed(self, packed: bytes, repeat: Callable[[bytes], bytes] | None = None) -> object | None:
         """Sends an EVALSHA that is packed already, again if need be; None when the server does not know the script.
 
-        `repeat` makes what is sent instead when it is sent again: two commands, of which the second answers.
+        `repeat` makes of it what is sent instead when it is sent again: two commands, of which the second answers.
         """
         try:
             answer = self._send(packed, again=True, repeat=repeat)
@@ -204,7 +213,7 @@ class Link:
             return answer
         except (RedisError, OSError) as error:
             clean = behind is None and line_holds(error)
-            at = self._mine.at if connection is not None else None
+            at = self._thread.mine.at if connection is not None else None
             if Trouble(self.where).pause_s(error, at, again=True) is None or connection is None:
                 raise self._unavailable(error) from error
             # What there was may be lost with the line, and the lists may be elsewhere now.
@@ -214,7 +223,7 @@ class Link:
                 self._drop(connection)
 
     def _unblock(self, waiting: Connection) -> None:
-        asking, mine, clean = self._asking(), self._mine, False
+        asking, mine, clean = self._asking(), self._thread.mine, False
         mine.asking, at = None, mine.at
         try:
             # Elsewhere that number is another's, and its own wait ends by itself.
@@ -233,14 +242,14 @@ class Link:
         again: bool,
         answers: int = 1,
         ahead: _Ahead | None = None,
-        repeat: Callable[[], bytes] | None = None,
+        repeat: Callable[[bytes], bytes] | None = None,
     ) -> object:
         """`ahead`: it was sent already, and only the answer is to be read. `repeat` is for what the server may have."""
         trouble: Trouble | None = None
         while True:
             sent, ahead = ahead, None
             line = None if sent is None else sent.line
-            mine, at = self._mine, None
+            mine, at = self._thread.mine, None
             # Half an answer may be left on the line, also after an interrupt: nobody must read it as his own.
             clean = False
             try:
@@ -258,12 +267,12 @@ class Link:
             except (RedisError, OSError) as error:
                 clean = line_holds(error) and (sent is None or sent.behind is None)
                 trouble = trouble or Trouble(self.where)
-                reached = self._mine.at if sent is None or sent.line is None else sent.at
+                reached = self._thread.mine.at if sent is None or sent.line is None else sent.at
                 pause_s = trouble.pause_s(error, None if line is None else reached, again=again)
                 if pause_s is None:
                     raise self._unavailable(error) from error
                 if repeat is not None and line is not None and not clean:
-                    packed, answers, repeat = repeat(), 2, None
+                    packed, answers, repeat = repeat(packed), 2, None
             finally:
                 if sent is not None and line is not None and line is sent.line:
                     self._leave(sent, line, clean=clean)
@@ -278,12 +287,12 @@ class Link:
             self._drop(line)
             if behind is not None:
                 behind.line = None
-        elif behind is None and self._mine.asking is None and self._mine.at is sent.at:
-            self._mine.asking = line  # unless the thread has found another one meanwhile
+        elif behind is None and self._thread.mine.asking is None and self._thread.mine.at is sent.at:
+            self._thread.mine.asking = line  # unless the thread has found another one meanwhile
 
     def _give_back(self, line: Line, at: Address | None, *, clean: bool) -> None:
         """The line is the thread's again, unless it broke, or another was found meanwhile."""
-        mine = self._mine
+        mine = self._thread.mine
         if clean and mine.asking is None and mine.at is at:
             mine.asking = line
         else:
@@ -291,30 +300,30 @@ class Link:
 
     def _drop(self, line: Line | Connection) -> None:
         line.disconnect()
-        mine = self._mine
+        mine = self._thread.mine
         # The next one will have another number.
         mine.waiting = None if mine.waiting is line else mine.waiting
         mine.asking = None if mine.asking is line else mine.asking
 
     def _asking(self) -> Line:
-        mine, where = self._mine, self.where
+        mine, where = self._thread.mine, self.where
         if mine.at is not where.at or where.restless or not self._here[0]:
             self._look_round()
         return mine.asking or self._asking_anew()
 
     def _asking_anew(self) -> Line:
-        self._mine.asking = line = line_of(self._connected(waiting=False), self.place.timeout_s)
+        self._thread.mine.asking = line = line_of(self._connected(waiting=False), self.place.timeout_s)
         return line
 
     def _waiting(self) -> Connection:
         self._look_round()
-        if self._mine.waiting is None:
-            self._mine.waiting = self._connected(waiting=True)
-        return self._mine.waiting
+        if self._thread.mine.waiting is None:
+            self._thread.mine.waiting = self._connected(waiting=True)
+        return self._thread.mine.waiting
 
     def _look_round(self) -> None:
         """Lines that lead where the server is no more are not ours."""
-        mine, where = self._mine, self.where
+        mine, where = self._thread.mine, self.where
         if not self._here[0]:  # the connections of the process before the fork are left to it
             where.renew()
             self._mark.set()
@@ -326,7 +335,7 @@ class Link:
             mine.at = where.at
 
     def _connected(self, *, waiting: bool) -> Connection:
-        mine, where = self._mine, self.where
+        mine, where = self._thread.mine, self.where
         at = where.known or where.seek()
         if mine.at is not at:
             mine.asking = mine.waiting = None

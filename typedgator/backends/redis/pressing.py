@@ -21,6 +21,7 @@ __all__ = [
     "command_of_many",
     "command_of_new",
     "command_of_one",
+    "head_of_new",
     "is_plain",
     "load_of_one",
     "note_of_repeat",
@@ -47,51 +48,64 @@ def is_plain(frame: Frame) -> bool:
 def press(caller: Caller, shape: Shape, check: Callable[[], None]) -> Callable[[bytes], JobId]:
     """What accepts one job of this shape after the other, in a thread; before the first, `check` asks the server."""
     made, queue = pieces_of(shape), shape.queue
+    head = head_of_new(caller, queue)
+    with_care = _with_care(caller, queue, head)
 
     def pressed(payload: bytes) -> JobId:
         if not caller.trusted:
             check()
         job_id, piece = made(payload)
-        # Should it be known, a line broke behind it: this was it, sent again.
-        _accept_new(caller, queue, piece)
+        if caller.careful > 0:
+            caller.careful -= 1
+            accept_one(caller, queue, piece)
+        else:
+            answer = caller.link.run_packed(head + piece, with_care)
+            # Should it be known, a line broke behind it: this was it, sent again.
+            if answer is None or answer == ASK_WITH_CARE:
+                _accept_another_way(caller, queue, piece, answer)
         return job_id
 
     return pressed
 
 
-def _accept_new(caller: Caller, queue: str, piece: bytes) -> None:
-    """One whose id nobody can know, unless a line breaks: then it is sent again with all care, and that is noted."""
-    if caller.careful > 0:
-        caller.careful -= 1
-        accept_one(caller, queue, piece)
-        return
-
-    def with_care() -> bytes:
-        return note_of_repeat(caller) + _whole("enqueue_one", caller, queue, piece)
-
-    run = caller.link.run_packed
-    answer = run(command_of_new(caller, queue, piece), with_care)
+def _accept_another_way(caller: Caller, queue: str, piece: bytes, answer: object) -> None:
+    """The server does not know the script, or it did nothing."""
     if answer is None:
-        answer = run(_whole("enqueue_new", caller, queue, piece), with_care)
+        head = _whole("enqueue_new", caller, queue)
+        answer = caller.link.run_packed(head + piece, _with_care(caller, queue, head))
     if answer == ASK_WITH_CARE:
         caller.careful = WITH_CARE
         accept_one(caller, queue, piece)
 
 
+def _with_care(caller: Caller, queue: str, head: bytes) -> Callable[[bytes], bytes]:
+    """What is sent when a line broke behind an id that nobody could know: with all care, and noted."""
+
+    def with_care(packed: bytes) -> bytes:
+        return note_of_repeat(caller) + _whole("enqueue_one", caller, queue) + packed.removeprefix(head)
+
+    return with_care
+
+
 def accept_one(caller: Caller, queue: str, piece: bytes) -> object:
     """Whether it was known."""
     known = caller.link.run_packed(command_of_one(caller, queue, piece))
-    return caller.link.run_packed(_whole("enqueue_one", caller, queue, piece)) if known is None else known
+    return caller.link.run_packed(_whole("enqueue_one", caller, queue) + piece) if known is None else known
 
 
 def command_of_new(caller: Caller, queue: str, piece: bytes) -> bytes:
     """One job of a queue that is sent for the first time, for a server that knows the script."""
-    return _of_one("enqueue_new", caller, queue, piece)
+    return head_of_new(caller, queue) + piece
+
+
+def head_of_new(caller: Caller, queue: str) -> bytes:
+    """What goes before the piece of such a job."""
+    return _head_of_one("enqueue_new", caller, queue)
 
 
 def command_of_one(caller: Caller, queue: str, piece: bytes) -> bytes:
     """The same of one that may have been sent before."""
-    return _of_one("enqueue_one", caller, queue, piece)
+    return _head_of_one("enqueue_one", caller, queue) + piece
 
 
 def load_of_one(caller: Caller, *, is_new: bool) -> bytes:
@@ -104,16 +118,16 @@ def note_of_repeat(caller: Caller) -> bytes:
     return hiredis.pack_command((b"SET", caller.keys.named("resent"), b"1", b"PX", REPEATED_MS))
 
 
-def _of_one(name: str, caller: Caller, queue: str, piece: bytes) -> bytes:
+def _head_of_one(name: str, caller: Caller, queue: str) -> bytes:
     head = caller.heads.get((name, queue))
     if head is None:
         words = b"EVALSHA", caller.script(name).sha
         head = caller.heads[name, queue] = _head(words, _keys_of_one(name, caller, queue), 1)
-    return head + piece
+    return head
 
 
-def _whole(name: str, caller: Caller, queue: str, piece: bytes) -> bytes:
-    return _head((b"EVAL", caller.script(name).text), _keys_of_one(name, caller, queue), 1) + piece
+def _whole(name: str, caller: Caller, queue: str) -> bytes:
+    return _head((b"EVAL", caller.script(name).text), _keys_of_one(name, caller, queue), 1)
 
 
 def _keys_of_one(name: str, caller: Caller, queue: str) -> tuple[bytes, ...]:
@@ -122,11 +136,17 @@ def _keys_of_one(name: str, caller: Caller, queue: str) -> tuple[bytes, ...]:
     return _keys(caller, (queue,))
 
 
-def command_of_many(caller: Caller, queues: Collection[str], pieces: Sequence[bytes], *, whole: bool = False) -> bytes:
-    """Several jobs of these queues; `whole`: for a server that does not know the script."""
+def command_of_many(
+    caller: Caller, queues: Collection[str], pieces: Sequence[bytes], *, are_new: bool, whole: bool = False
+) -> bytes:
+    """Several jobs of these queues; `whole`: for a server that does not know the script.
+
+    `are_new`: their ids were made for them, and never go another way than together.
+    """
     script = caller.script("enqueue_plain")
     words = (b"EVAL", script.text) if whole else (b"EVALSHA", script.sha)
-    return _head(words, _keys(caller, queues), len(pieces)) + b"".join(pieces)
+    own = b"$1\r\n1\r\n" if are_new else b"$1\r\n0\r\n"
+    return _head(words, _keys(caller, queues), len(pieces), 1) + own + b"".join(pieces)
 
 
 def _keys(caller: Caller, queues: Collection[str]) -> tuple[bytes, ...]:
@@ -134,9 +154,11 @@ def _keys(caller: Caller, queues: Collection[str]) -> tuple[bytes, ...]:
     return *keys.plain, *(key for queue in queues for key in (keys.ready(queue), keys.wake(queue)))
 
 
-def _head(how: tuple[bytes, bytes], keys: Sequence[bytes], jobs: int) -> bytes:
+def _head(how: tuple[bytes, bytes], keys: Sequence[bytes], jobs: int, more: int = 0) -> bytes:
     words = *how, b"%d" % len(keys), *keys
-    return b"*%d\r\n" % (len(words) + _WORDS * jobs) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+    return b"*%d\r\n" % (len(words) + more + _WORDS * jobs) + b"".join(
+        b"$%d\r\n%b\r\n" % (len(word), word) for word in words
+    )
 
 
 def piece_of(frame: Frame) -> bytes:

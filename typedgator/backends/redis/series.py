@@ -54,6 +54,6 @@ class Writes:
     def of(self, start: int, after: bytes) -> Request:
         """The one that begins at this place, for when that job is known; always, when none is named."""
         some = slice(start, start + ATOMIC_BATCH)
-        joined = b"".join(self._series.ids[some])
-        words: tuple[Word, ...] = *self._shared, after, joined, *self._series.payloads[some]
+        own, joined = b"1" if self._series.is_new else b"0", b"".join(self._series.ids[some])
+        words: tuple[Word, ...] = *self._shared, after, own, joined, *self._series.payloads[some]
         return Request(self._script, self._keys, words, confirm=self._confirm)

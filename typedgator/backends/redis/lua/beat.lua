@@ -5,7 +5,7 @@
 -- Result  {lapsed, numbers from 1 of lost tokens, numbers of those that should stop}
 -- Cost    O(n), n the tokens and the jobs that it has
 -- Needs   numbers counting keys batches clock
-local worker, owner = ARGV[1], KEYS[34]
+local worker, owner = ARGV[1], KEYS[33]
 if not C('ZSCORE', beats, worker) then return {1} end
 C('ZADD', beats, 'XX', int(now + string.match(C('HGET', workers, worker), '^%d+')), worker)
 local lost, stopping = {}, {}

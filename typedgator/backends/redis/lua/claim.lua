@@ -7,5 +7,5 @@
 -- Needs   numbers counting keys batches clock roster memory lines ending moves claiming
 local served = {}
 for i = 7, #ARGV do served[#served + 1] = ARGV[i] end
-local answer = claim(ARGV[3], KEYS[34], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], served)
+local answer = claim(ARGV[3], KEYS[33], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], served)
 return {'ok', answer, told}

@@ -1,14 +1,14 @@
 #!lua
 -- Accepts one job that is due at once, after nothing, beside nothing, without expiry. A known id is left as it is. The
 -- same as enqueue_plain.lua, in as few commands as can be: each costs more than what it does.
--- KEYS    meta frames done0 done1 late0 late1 kept queues stars everyone clock, then ready and wake of the queue
+-- KEYS    meta frames done0 done1 late0 late1 kept queues everyone clock, then ready and wake of the queue
 -- ARGV    id, first 4 bytes, last bytes of the frame (from its expiry on)
 -- Result  1 when it was known, else 0
 -- Cost    O(log N)
 -- Needs   numbers clock placing
 local C = redis.call
-local meta, frames, queues, stars, everyone, clock = KEYS[1], KEYS[2], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local line, list = KEYS[12], KEYS[13]
+local meta, frames, queues, everyone, clock = KEYS[1], KEYS[2], KEYS[8], KEYS[9], KEYS[10]
+local line, list = KEYS[11], KEYS[12]
 local id, head, rest = ARGV[1], ARGV[2], ARGV[3]
 -- part numbers
 -- part clock
@@ -22,7 +22,7 @@ if known then
   C('HDEL', frames, id)
   return 1
 end
--- EXISTS counts a key as often as it is named: 1 for the token of the queue, 2 for workers of every queue, 2 for theirs.
-local there = C('EXISTS', list, stars, stars, everyone, everyone)
+-- EXISTS counts a key as often as it is named: 1 for the token of the queue, 2 for that of every queue.
+local there = C('EXISTS', list, everyone, everyone)
 -- part placing
 return 0

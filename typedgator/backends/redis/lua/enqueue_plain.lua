@@ -1,16 +1,18 @@
 #!lua
 -- Accepts jobs that are due at once, after nothing, beside nothing, without expiry; known ids are left as they are.
--- KEYS    meta frames done0 done1 late0 late1 kept queues stars everyone clock, then ready and wake of each queue
--- ARGV    id, first 4 bytes, last bytes of the frame (from its expiry on), of each job
+-- KEYS    meta frames done0 done1 late0 late1 kept queues everyone clock, then ready and wake of each queue
+-- ARGV    '1' when all ids were made for this write, else '0'; then id, first 4 bytes, last bytes of the frame (from its
+--         expiry on), of each job
 -- Result  the numbers, from 1, of those that were known
 -- Cost    O(n log N)
--- Needs   numbers counting clock versions
+-- Needs   numbers counting clock versions known
 local C = redis.call
-local meta, frames, done0, done1, late0, late1, kept, queues, stars, everyone, clock = unpack(KEYS)
+local meta, frames, done0, done1, late0, late1, kept, queues, everyone, clock = unpack(KEYS)
 -- part numbers
 -- part counting
 -- part clock
 -- part versions
+-- part known
 local HALF, LANE = 17592186044416, 35184372088832
 local accepted = struct.pack('>I8', now)
 local byte, sub = string.byte, string.sub
@@ -23,20 +25,15 @@ local function place(queue, line, list, args)
     C('RPUSH', list, 1)
     C('PEXPIRE', list, 60000)
   end
-  if C('EXISTS', stars) == 1 and C('LLEN', everyone) == 0 then
+  if C('LLEN', everyone) == 0 then
     C('RPUSH', everyone, 1)
     C('PEXPIRE', everyone, 60000)
   end
 end
 
 local ids = {}
-for i = 1, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
-local there = C('HMGET', frames, unpack(ids))
-for _, index in ipairs({done0, done1, late0, late1, kept}) do
-  if C('EXISTS', index) == 1 then
-    for i, found in ipairs(C('HMGET', index, unpack(ids))) do there[i] = there[i] or found end
-  end
-end
+for i = 2, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
+local there = known_among(ids, ARGV[1] == '1')
 local bodies, lines, seen = {}, {}, {}
 local seq = HALF + C('HINCRBY', meta, 'seq', #ids) - #ids
 local places, lane, from = nil, nil, 0
@@ -45,7 +42,7 @@ for i, id in ipairs(ids) do
     known[#known + 1] = i
   else
     seen[id] = true
-    local head, rest = ARGV[3 * i - 1], ARGV[3 * i]
+    local head, rest = ARGV[3 * i], ARGV[3 * i + 1]
     bodies[#bodies + 1] = id
     bodies[#bodies + 1] = head .. accepted .. rest
     local queue = sub(rest, 10, 9 + byte(rest, 9))

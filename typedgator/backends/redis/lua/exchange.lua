@@ -6,8 +6,8 @@
 -- Cost    that of settle and of claim
 -- Needs   numbers counting keys batches clock roster memory lines ending moves settling claiming
 local n = tonumber(ARGV[6])
-local lost = settle(ARGV[3], KEYS[34], KEYS[35], 7 + n, #ARGV)
+local lost = settle(ARGV[3], KEYS[33], KEYS[34], 7 + n, #ARGV)
 local served = {}
 for i = 1, n do served[i] = ARGV[6 + i] end
-local answer = claim(ARGV[3], KEYS[34], tonumber(ARGV[4]), tonumber(ARGV[5]), '0', served)
+local answer = claim(ARGV[3], KEYS[33], tonumber(ARGV[4]), tonumber(ARGV[5]), '0', served)
 return {'ok', lost, answer, told}

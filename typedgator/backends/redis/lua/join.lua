@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- A worker comes: its lease starts, its own hash is there.
 -- KEYS    the fixed ones, own of the worker
--- ARGV    worker, lease ms, the queues that it serves, separated by blanks, '1' when one of them is *
+-- ARGV    worker, lease ms, the queues that it serves, separated by blanks
 -- Result  1
 -- Cost    O(log W)
 -- Needs   numbers keys clock versions
@@ -9,7 +9,6 @@ local worker = ARGV[1]
 C('ZADD', beats, int(now + ARGV[2]), worker)
 C('HSET', workers, worker, ARGV[2] .. ' ' .. ARGV[3])
 -- So long that the server keeps a table, not a list through which it would search for each token.
-C('HSET', KEYS[34], '', '0' .. string.rep(' ', 64))
-if ARGV[4] == '1' then C('SADD', stars, worker) end
+C('HSET', KEYS[33], '', '0' .. string.rep(' ', 64))
 renew('crew')
 return 1

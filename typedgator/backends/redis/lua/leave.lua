@@ -5,16 +5,15 @@
 -- Result  {'ok', ends to tell of}
 -- Cost    O(n log N), n the jobs that it has
 -- Needs   numbers counting keys batches clock versions roster memory lines ending moves
-local worker, owner = ARGV[3], KEYS[34]
+local worker, owner = ARGV[3], KEYS[33]
 if C('ZREM', beats, worker) == 1 then
   for _, each in ipairs(owned_by(owner)) do
     local id = each[2]
     local frame, asked = frame_of(id), forget_run(id)
     if frame then come_back(id, frame, load(id), asked) end
   end
-  C('DEL', owner, KEYS[35])
+  C('DEL', owner, KEYS[34])
   C('HDEL', workers, worker)
-  C('SREM', stars, worker)
   renew('crew')
 end
 return {'ok', told}

@@ -6,7 +6,7 @@
 -- Cost    O(n), n the jobs that the worker has
 -- Needs   numbers counting keys batches
 if not C('ZSCORE', beats, ARGV[1]) then return 0 end
-for _, each in ipairs(belongings(KEYS[34])) do
+for _, each in ipairs(belongings(KEYS[33])) do
   if each[1] == ARGV[2] then
     C('HSET', notes, each[2], ARGV[3])
     return 1

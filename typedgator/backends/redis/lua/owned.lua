@@ -8,5 +8,5 @@
 -- Needs   numbers counting keys batches
 local mine = {}
 if not C('ZSCORE', beats, ARGV[1]) then return mine end
-for _, each in ipairs(belongings(KEYS[34])) do mine[#mine + 1], mine[#mine + 2] = each[2], each[1] end
+for _, each in ipairs(belongings(KEYS[33])) do mine[#mine + 1], mine[#mine + 2] = each[2], each[1] end
 return mine

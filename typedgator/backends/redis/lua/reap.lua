@@ -7,14 +7,13 @@
 -- Needs   numbers counting keys batches clock versions roster memory lines ending moves
 local limit, lapsed, jobs = tonumber(ARGV[3]), {}, {}
 for i = 4, #ARGV do
-  local worker, owner, idle = ARGV[i], KEYS[34 + 2 * (i - 4)], KEYS[35 + 2 * (i - 4)]
+  local worker, owner, idle = ARGV[i], KEYS[33 + 2 * (i - 4)], KEYS[34 + 2 * (i - 4)]
   local ends = C('ZSCORE', beats, worker)
   if ends and tonumber(ends) <= now then
     -- Over before its first job is touched: from now on its beats come too late, also when the limit stops us.
     C('ZREM', beats, worker)
     C('ZADD', over, ends, worker)
     C('HDEL', workers, worker)
-    C('SREM', stars, worker)
   end
   if C('ZSCORE', over, worker) then
     lapsed[#lapsed + 1] = {worker, owner, idle}

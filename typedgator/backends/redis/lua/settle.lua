@@ -5,5 +5,5 @@
 -- Result  {'ok', numbers from 1 of the lost, ends to tell of}
 -- Cost    O(n) for jobs that went well, else O(n log N), and what depends on them
 -- Needs   numbers counting keys batches clock roster memory lines ending moves settling
-local lost = settle(ARGV[3], KEYS[34], KEYS[35], 4, #ARGV)
+local lost = settle(ARGV[3], KEYS[33], KEYS[34], 4, #ARGV)
 return {'ok', lost, told}

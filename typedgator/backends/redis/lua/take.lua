@@ -19,5 +19,5 @@ if has(frame, 2) and not rec.x and expires_of(frame) <= now then
   return {'ok', {'none'}, told}
 end
 local special = next(rec) ~= nil or byte(frame, 2) ~= 0
-local first = grant(worker, KEYS[34], {id}, {frame}, {special}, {rec.c or 0})
+local first = grant(worker, KEYS[33], {id}, {frame}, {special}, {rec.c or 0})
 return {'ok', {'jobs', first, {id}, {frame}, {(rec.a or 0) + 1}, {rec.c or 0}}, told}

@@ -16,7 +16,7 @@ local function wake(queue)
     C('RPUSH', list, 1)
     C('PEXPIRE', list, 60000)
   end
-  if C('EXISTS', stars) == 1 and C('LLEN', everyone) == 0 then
+  if C('LLEN', everyone) == 0 then
     C('RPUSH', everyone, 1)
     C('PEXPIRE', everyone, 60000)
   end
