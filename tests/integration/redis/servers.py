@@ -254,8 +254,19 @@ class Sentinels:
         return until(changed, "no other server was made master")
 
     def in_step(self) -> None:
-        """Returns when each server that runs follows the master and has all that it has."""
-        until(self._in_step, "the replicas do not follow the master")
+        """Returns when each server that runs follows the master and has all that it has.
+
+        Only sentinels tell an old master whom to follow, and those that hesitate may be held up once more meanwhile.
+        """
+        try:
+            until(self._in_step, "the replicas do not follow the master", 2 * CHANGE_S)
+        except AssertionError as error:
+            error.add_note(f"sentinels in TILT: {self._hesitating()}")
+            raise
+
+    def _hesitating(self) -> int:
+        """How many sentinels trust no clock, and so do nothing, for 30 s: they were held up for more than two."""
+        return sum(sentinel.info("sentinel")["sentinel_tilt"] == "1" for sentinel in self.sentinels if sentinel.running)
 
     def _in_step(self) -> bool:
         facts = self.master.info("replication")
