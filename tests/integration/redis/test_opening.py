@@ -18,6 +18,7 @@ from typedgator import Gator, SyncTask
 from typedgator.backends.connect import connect
 from typedgator.backends.contract import Backend, Receipt, ReceiptStatus
 from typedgator.backends.redis import Place, RedisBackend
+from typedgator.backends.redis.opening import LAYOUT
 from typedgator.backends.redis.straight import Line
 from typedgator.errors import BackendUnavailable, ConfigurationError, NotReplicated
 from typedgator.testing.contract import Hand, job
@@ -279,6 +280,16 @@ class TestTrust:
             opened(server.dsn).close()
 
         assert caplog.records == []
+
+    def test_an_older_layout_becomes_ours(self, server: Server) -> None:
+        """So that a process of the older release, started later, leaves alone what it may not understand."""
+        with closing(opened(f"{server.dsn}?namespace=older")) as backend:
+            layout = backend.caller.keys.named("meta"), "layout"
+            backend.link.ask("HSET", *layout, LAYOUT - 1)
+
+            backend.open()
+
+            assert backend.link.ask("HGET", *layout) == b"%d" % LAYOUT
 
     def test_a_newer_layout_is_refused(self, server: Server) -> None:
         """Jobs that a newer release stored in another layout are left alone."""
