@@ -9,6 +9,7 @@ from itertools import count
 
 import msgspec
 import pytest
+import uvloop
 
 from tests.forks import FORKS
 from tests.integration.redis.servers import Server, needs_redis
@@ -205,6 +206,44 @@ def test_many_coroutines_share_writes_and_each_has_its_own_job(server: Server) -
         ]
         assert [frame.queue for frame in frames] == ["abc"[(n + again) % 3] for n in range(300) for again in range(4)]
         assert 1200 <= sum(len(gator.queue(queue)) for queue in "abc") <= 1220
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_of_many_coroutines_one_half_goes_on_while_the_server_takes_the_other(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """No write has more than half of them: then server and loop would wait for each other."""
+    with Server() as server, closing(gator_on(server)) as gator:
+        task = gator.register(note)
+        task.task(0)
+        server.ask("CONFIG", "SET", "slowlog-log-slower-than", 0, "slowlog-max-len", 10_000)
+
+        async def call() -> None:
+            for number in range(30):
+                await task.atask(number)
+
+        async def main() -> None:
+            await task.atask(0)
+            await asyncio.gather(*[call() for _ in range(100)])
+
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(main())
+
+        written = writes(server, redis_of(gator).caller.script("enqueue_plain").sha)
+        assert sum(written) > 2_000
+        assert max(written) <= 50
+
+
+def writes(server: Server, sha: bytes) -> list[int]:
+    """How many jobs each call of this script had; the slow log keeps 31 words of a command, and says how many more."""
+    noted = server.ask("SLOWLOG", "GET", -1)
+    assert isinstance(noted, list)
+    found: list[int] = []
+    for words in [entry[3] for entry in noted if sha in entry[3]]:
+        more = re.fullmatch(rb"\.\.\. \((\d+) more arguments\)", words[-1])
+        number = len(words) - 1 + int(more[1]) if more else len(words)
+        found.append((number - 4 - int(words[2])) // 3)
+    return found
 
 
 def test_a_loop_that_begins_with_many_calls_shares_writes_as_well() -> None:

@@ -47,6 +47,8 @@ __all__ = ["AsyncRedis"]
 T = TypeVar("T")
 _FEW: Final = 16
 """Not worth two writes."""
+_ENOUGH: Final = 2
+"""So many writes on their way: one that the server works on, and one for when that is done."""
 _Asked: TypeAlias = "tuple[str, bytes, asyncio.Future[bool], bool]"
 """A queue, a piece for it, whether the job was known, and whether its id was made for it."""
 
@@ -225,6 +227,7 @@ class _Together:
         self._desk = desk
         self._waiting: list[_Asked] = []
         self._unanswered = 0
+        self._writes = 0  # on their way, with the unanswered in them
         self._will_send = False
         self._careful: set[asyncio.Task[None]] = set()
 
@@ -245,15 +248,19 @@ class _Together:
         return known
 
     def _send_fair_share(self) -> None:
-        """All that wait; of many more than are on their way, so many that both are as many."""
         self._will_send = False
-        waiting, on_their_way = len(self._waiting), self._unanswered
-        few = not on_their_way or waiting <= max(on_their_way, _FEW)
-        self._send(waiting if few else (waiting + on_their_way + 1) // 2)
+        if self._writes < _ENOUGH or self._unanswered <= _FEW:
+            self._send(self._fair_share(self._unanswered or len(self._waiting)))
+        # Else the server has much to do, and an answer brings us here again.
+
+    def _fair_share(self, others: int) -> int:
+        """All that wait; of many more than the others, so many that both are as many."""
+        waiting = len(self._waiting)
+        return waiting if waiting <= max(others, _FEW) else (waiting + others + 1) // 2
 
     def _send(self, number: int) -> None:
         some, self._waiting = self._waiting[:number], self._waiting[number:]
-        for start in range(0, len(some), ATOMIC_BATCH):
+        for start in range(0, number, ATOMIC_BATCH):
             self._write(some[start : start + ATOMIC_BATCH])
 
     def _write(self, some: list[_Asked]) -> None:
@@ -262,6 +269,7 @@ class _Together:
             self._with_care(some)
         else:
             self._unanswered += len(some)
+            self._writes += 1
             line.put(self._packed(some), partial(self._answered, some))
             line.flush()
 
@@ -274,8 +282,9 @@ class _Together:
 
     def _answered(self, some: list[_Asked], answer: object) -> None:
         self._unanswered -= len(some)
+        self._writes -= 1
         if self._waiting and not self._unanswered:
-            self._send(len(self._waiting))  # the server would have nothing to do while callers go on
+            self._send(self._fair_share(len(some)))  # the server would have nothing to do while callers go on
         if answer == 0 or answer == []:
             for _, _, known, _ in some:
                 if not known.done():
