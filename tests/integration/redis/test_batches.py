@@ -15,7 +15,17 @@ from typedgator.testing import FakeClock
 from typedgator.wire.frame import Frame, FrameFlags
 from typedgator.wire.ids import JobId, new_ids
 from typedgator.wire.states import JobState
-from typedgator.wire.verdict import Failed, Released, RetryIn, Settlement, Succeeded, Verdict
+from typedgator.wire.verdict import (
+    Canceled,
+    Failed,
+    Held,
+    Released,
+    RetryIn,
+    Settlement,
+    Snoozed,
+    Succeeded,
+    Verdict,
+)
 
 pytestmark = needs_redis
 MANY = 100
@@ -35,9 +45,10 @@ def backend(server: Server) -> Iterator[RedisBackend]:
     opened = RedisBackend(Place(path=str(server.path)), clock=FakeClock())
     opened.open()
     yield opened
-    assert faults(opened) == []
+    found = faults(opened)
     opened.link.ask("FLUSHALL")
     opened.close()
+    assert found == []
 
 
 def enqueued(backend: RedisBackend, number: int = MANY, flags: int = 0) -> list[JobId]:
@@ -204,7 +215,10 @@ VERDICTS = st.sampled_from(
         Succeeded(b"kept", 700_000),
         Failed(b"no"),
         RetryIn(60_000),
+        Snoozed(60_000),
         Released(),
+        Canceled(),
+        Held("unknown", "task", "schema"),
     ]
 )
 STRETCH = st.tuples(st.integers(0, 200), st.integers(1, 80), VERDICTS, st.booleans())
@@ -237,6 +251,140 @@ def test_whatever_ends_in_whatever_order_the_rest_stays(
         assert sorted(backend.owned(worker)) == sorted((each.job_id, each.token) for each in left.values())
         assert faults(backend) == []
     backend.close()
+
+
+OTHERS = [
+    pytest.param(Succeeded(b"kept", 700_000), id="success"),
+    pytest.param(Failed(b"no"), id="failure"),
+    pytest.param(RetryIn(60_000, b"no"), id="retry"),
+    pytest.param(Snoozed(60_000), id="snooze"),
+    pytest.param(Released(), id="release"),
+    pytest.param(Canceled(), id="cancel"),
+    pytest.param(Held("unknown", "task", "schema"), id="held"),
+]
+"""Whatever is not told in a stretch of successes."""
+
+
+def own_fields(backend: RedisBackend, worker: WorkerId) -> dict[bytes, bytes]:
+    """The worker's hash, but for the last token."""
+    words = backend.link.ask("HGETALL", backend.caller.keys.own(worker))
+    assert isinstance(words, list)
+    found = dict(zip(words[::2], words[1::2], strict=True))
+    del found[b""]
+    return found
+
+
+def kept_as(*parts: Sequence[Claimed]) -> dict[bytes, bytes]:
+    """What a worker's hash says of these: each part is a batch, or, being few, single fields."""
+    said, firsts = dict[bytes, bytes](), list[bytes]()
+    for part in parts:
+        if len(part) >= 32:
+            firsts.append(b"%d" % part[0].token)
+            said[b"#" + firsts[-1]] = b"".join(each.job_id for each in part)
+        else:
+            said |= {each.job_id: b"%d" % each.token for each in part}
+    return said | ({b"#": b" ".join(firsts)} if firsts else {})
+
+
+@pytest.mark.parametrize("verdict", OTHERS)
+@pytest.mark.parametrize("place", [0, 10, 40, 99])
+def test_any_verdict_takes_its_job_alone_out_of_its_batch(backend: RedisBackend, place: int, verdict: Verdict) -> None:
+    """What lies before and behind it stays as it was, and so does another batch."""
+    worker, claimed = started(backend)
+    enqueued(backend, 50)
+    more = backend.claim(worker, limit=50, wait_ms=0, seen=claimed[-1].token)
+    said = ends(claimed[place : place + 1], verdict)
+    left = kept_as(claimed[:place], claimed[place + 1 :], more)
+
+    assert backend.settle(worker, said) == [Settled.WRITTEN]
+    assert own_fields(backend, worker) == left
+    assert faults(backend) == []
+
+    # Again, as after a reply that was lost, and as somebody else would have it.
+    another = Canceled() if isinstance(verdict, Failed) else Failed(b"another")
+    assert backend.settle(worker, said + ends(claimed[place : place + 1], another)) == [Settled.WRITTEN, Settled.LOST]
+    assert own_fields(backend, worker) == left
+
+    rest = claimed[:place] + claimed[place + 1 :] + more
+    assert backend.settle(worker, ends(rest)) == [Settled.WRITTEN] * len(rest)
+    assert own_fields(backend, worker) == {}
+
+
+@pytest.mark.parametrize("verdict", OTHERS)
+def test_no_verdict_reaches_a_neighbour_under_its_token(backend: RedisBackend, verdict: Verdict) -> None:
+    """A job is its worker's under its own token: not under one beside it, before or behind the batch, or of another;
+    neither in a batch nor as a single field.
+    """
+    worker, claimed = started(backend)
+    backend.settle(worker, ends(claimed[10:20]))
+    claimed = claimed[:10] + claimed[20:]
+    whole = own_fields(backend, worker)
+    some = (claimed[0], claimed[5], claimed[10], claimed[50], claimed[-1])
+    wrong = [Settlement(each.job_id, each.token + by, verdict) for each in some for by in (-1, 1, MANY)]
+
+    assert backend.settle(worker, wrong) == [Settled.LOST] * len(wrong)
+    assert backend.settle(backend.join(["q"], lease_ms=30_000), ends(some, verdict)) == [Settled.LOST] * len(some)
+    assert own_fields(backend, worker) == whole
+
+
+@pytest.mark.parametrize("verdict", OTHERS)
+def test_one_that_is_told_twice_in_a_call_ends_as_was_told_first(backend: RedisBackend, verdict: Verdict) -> None:
+    """Before its neighbours, behind them, and in their midst."""
+    worker, claimed = started(backend)
+    one, good = slice(40, 41), Succeeded()
+    first = claimed[:20] + claimed[30:60]
+    said = ends(claimed[one], verdict) + ends(first, good) + ends(claimed[20:22], verdict) + ends(claimed[20:30], good)
+    same = Settled.WRITTEN if isinstance(verdict, Succeeded) else Settled.LOST  # the kind is all that is compared
+    expected = [Settled.WRITTEN] * (1 + len(first) + 12)
+    expected[1 + first.index(claimed[40])] = expected[-10] = expected[-9] = same
+
+    assert backend.settle(worker, said) == expected
+    assert own_fields(backend, worker) == kept_as(claimed[60:])
+
+
+def test_what_is_beside_a_neighbour_stays_when_one_ends(backend: RedisBackend) -> None:
+    """Progress, a wish to cancel, who waits for it."""
+    worker, claimed = started(backend)
+    pair = claimed[40:42]
+    for each in pair:
+        assert backend.cancel(each.job_id) is CancelAnswer.REQUESTED
+        assert backend.note(worker, each.token, b"half")
+        assert backend.caller.run("watch", (), (each.job_id, b"box"))
+
+    assert backend.settle(worker, ends(pair[:1], RetryIn(60_000))) == [Settled.WRITTEN]
+
+    for name in ("cancels", "notes", "waiters"):
+        assert backend.link.ask("HKEYS", backend.caller.keys.named(name)) == [pair[1].job_id], name
+    told = backend.caller.keys.told(b"box")
+    assert backend.link.ask("LRANGE", told, 0, -1) == [pair[0].job_id]
+    record, other = backend.find(pair[0].job_id), backend.find(pair[1].job_id)
+    assert record is not None
+    assert other is not None
+    assert (record.state, record.reason) == (JobState.CANCELED, "canceled")
+    assert (other.state, other.token, other.progress) == (JobState.RUNNING, pair[1].token, b"half")
+    assert backend.beat(worker, [each.token for each in pair]).cancels == [pair[1].token]
+    # A success that must be looked at more closely leaves its neighbours in their batches, too.
+    assert backend.settle(worker, ends(claimed[39:43])) == [Settled.WRITTEN, Settled.LOST, *[Settled.WRITTEN] * 2]
+    assert own_fields(backend, worker) == kept_as(claimed[:39], claimed[43:])
+
+
+def test_a_batch_with_a_gap_comes_back_in_order(backend: RedisBackend) -> None:
+    """When its worker leaves, and when it lapses: all but the one that had ended."""
+    worker, claimed = started(backend)
+    backend.settle(worker, ends(claimed[40:41], Failed(b"no")))
+    left = [each.job_id for each in claimed[:40] + claimed[41:]]
+    assert [each.job_id for each in backend.claim(worker, limit=MANY, wait_ms=0, seen=0)] == left
+    backend.leave(worker)
+    other = backend.join(["q"], lease_ms=30_000)
+    again = backend.claim(other, limit=MANY, wait_ms=0, seen=0)
+    assert [each.job_id for each in again] == left
+
+    backend.settle(other, ends(again[60:61], RetryIn(3_600_000)))
+    assert isinstance(backend.clock, FakeClock)
+    backend.clock.advance(30_001)
+    assert backend.maintain(limit=MANY).reclaimed == len(left) - 1
+    waiting = backend.page(JobState.WAITING, queue="q", limit=MANY).records
+    assert [record.job_id for record in waiting] == left[:60] + left[61:]
 
 
 def test_one_that_is_told_with_its_neighbours_and_alone_ends_once(backend: RedisBackend) -> None:

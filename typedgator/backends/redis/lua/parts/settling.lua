@@ -38,13 +38,12 @@ end
 
 local function settle_one(alive, owner, idle, kind, id, token, p1, p2, p3, p4)
   local value = alive and C('HGET', owner, id)
-  if alive and not value and #batches_of(owner) > 0 then
-    leave_rest(owner, true)
-    value = C('HGET', owner, id)
+  local single = value == token or value == token .. '!'
+  if not single and (value or not alive or not take_out(owner, tonumber(token), 1, id)) then
+    return written_before(kind, id, token)
   end
-  if not value or (value ~= token and value ~= token .. '!') then return written_before(kind, id, token) end
   local frame, rec = frame_of(id), load(id)
-  C('HDEL', owner, id)
+  if single then C('HDEL', owner, id) end
   if not frame then
     forget_run(id)
     return false
