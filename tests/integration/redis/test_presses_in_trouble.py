@@ -194,7 +194,7 @@ def test_a_failover_is_a_pause() -> None:
     [
         (("-evalsha", "-eval"), "no permissions to run the 'eval"),
         (("resetkeys", "~other:*"), "[Nn]o permissions to access (one of the keys|a key)"),
-        (("-hsetnx", "-hexists"), "executing the script can't run this command|ACL failure in script"),
+        (("-hsetnx", "-hexists", "-hmget"), "executing the script can't run this command|ACL failure in script"),
     ],
     ids=["scripts", "keys", "commands"],
 )

@@ -61,6 +61,14 @@ class Caller:
         assert not made.duplicate  # whatever became of its lines: it was this call that made the job
         return parse_id(made.id)
 
+    def call_together(self, number: int) -> list[JobId]:
+        """So many jobs in one turn of the loop."""
+
+        async def calls() -> list[Job[int]]:
+            return await asyncio.gather(*(self.task.atask(each) for each in range(number)))
+
+        return [parse_id(job.id) for job in self._runner.run(calls())]
+
     def run_all(self) -> list[JobId]:
         """All jobs that wait are done."""
         worker = self.backend.join(["*"], lease_ms=30_000)
@@ -129,6 +137,28 @@ def test_a_job_that_ran_before_its_caller_was_told_is_not_run_again(made: tuple[
     assert door.met
     assert ran == [job_id]
     assert caller.is_over(job_id)
+
+
+def test_what_runs_or_waits_is_left_alone_when_the_first_of_its_company_is_forgotten(server: Server) -> None:
+    """The answer to many calls of a loop comes so late that nobody knows the first any more: the others are known."""
+    with Door(server) as door:
+        caller = Caller(server, door, "loop")
+        backend = caller.backend
+        worker = backend.join(["*"], lease_ms=60_000)
+
+        def end_and_forget() -> None:
+            # The first of all goes alone, the second is the first of its company.
+            *ended, _ = backend.claim(worker, limit=3, wait_ms=0, seen=0)
+            backend.settle(worker, [Settlement(each.job_id, each.token, Succeeded()) for each in ended])
+            backend.link.ask("DEL", *(backend.caller.keys.named(name) for name in ("done0", "done1", "late0", "late1")))
+
+        door.expect(backend.caller.script("enqueue_plain").sha, Fate(Cut.ANSWER, after=end_and_forget))
+        jobs = caller.call_together(9)
+        assert door.met
+        assert faults(backend) == []
+        states = [record and record.state for record in map(backend.find, jobs)]
+        assert states[2:] == [JobState.RUNNING] + [JobState.WAITING] * 6
+        caller.close()
 
 
 @pytest.mark.parametrize("forget", [lambda backend: None, lambda backend: backend.link.ask("SCRIPT", "FLUSH")])

@@ -149,6 +149,32 @@ def test_what_was_worked_off_meanwhile_is_not_run_again(server: Server, gator: G
     assert {job.state() for job in jobs[::50]} == {JobState.SUCCESS}
 
 
+@pytest.mark.parametrize("cut", [Cut.ANSWER, Cut.HALF_ANSWER, Cut.TWO_ANSWERS])
+@pytest.mark.parametrize("scripts_are_known", [True, False])
+def test_what_runs_or_waits_is_left_alone_when_the_first_of_its_write_is_forgotten(
+    server: Server, gator: Gator, door: Door, cut: Cut, scripts_are_known: bool
+) -> None:
+    """The answer to a write comes so late that nobody knows its first job any more: the others are still known."""
+    task, backend = gator.register(note), redis_of(gator)
+    gator.task(task, -1)
+    with closing(Gator(server.dsn, namespace=backend.namespace)) as direct:
+        hand, ask = Hand(redis_of(direct), ["all"], 60_000), redis_of(direct).link.ask
+
+        def end_and_forget() -> None:
+            hand.settle_all(hand.claim(2 * ATOMIC_BATCH + 10), Succeeded())
+            assert len(hand.claim(10)) == 10
+            ask("DEL", *(backend.caller.keys.named(name) for name in ("done0", "done1", "late0", "late1")))
+            if not scripts_are_known:
+                ask("SCRIPT", "FLUSH")
+
+        door.expect(sha(backend), *UNDER_WAY, Fate(cut=cut, after=end_and_forget))
+        jobs = gator.task_many(task, calls())
+
+        assert faults(backend) == []
+        states = [job.state() for job in jobs[2 * ATOMIC_BATCH + 9 : 3 * ATOMIC_BATCH]]
+        assert states == [JobState.RUNNING] * 10 + [JobState.WAITING] * (ATOMIC_BATCH - 19)
+
+
 @pytest.mark.parametrize("cut", Cut)
 def test_a_write_that_is_cut_twice_is_told_and_made_again_by_retry(gator: Gator, door: Door, cut: Cut) -> None:
     """BatchIncomplete: what it says is written is there; after `retry` each job is there once, in the order of the

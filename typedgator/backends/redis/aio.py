@@ -278,7 +278,7 @@ class _Together:
             queue, piece, _, is_new = some[0]
             command = command_of_new if is_new else command_of_one
             return command(self._desk.caller, queue, piece)
-        return _many(self._desk.caller, some)
+        return _many(self._desk.caller, some, are_new=all(is_new for _, _, _, is_new in some))
 
     def _answered(self, some: list[_Asked], answer: object) -> None:
         self._unanswered -= len(some)
@@ -336,9 +336,9 @@ class _Together:
             _tell(some, cast("list[int]", answer))
 
 
-def _many(caller: Caller, some: list[_Asked], *, whole: bool = False) -> bytes:
+def _many(caller: Caller, some: list[_Asked], *, are_new: bool = False, whole: bool = False) -> bytes:
+    """`are_new` is for the first copy: behind one each is looked for, as the first job may be forgotten by then."""
     queues = {queue for queue, _, _, _ in some}
-    are_new = all(is_new for _, _, _, is_new in some)
     return command_of_many(caller, queues, [piece for _, piece, _, _ in some], are_new=are_new, whole=whole)
 
 

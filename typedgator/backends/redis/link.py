@@ -156,18 +156,25 @@ class Link:
         return self._run(request, None, whole=True)
 
     def _run(self, request: Request, ahead: _Ahead | None, *, whole: bool = False) -> object:
+        again, repeat = request.again, request.repeat
+        # Also where half of it was sent: that may have been the whole of it.
+        if repeat is not None and (whole or (ahead is not None and ahead.line is None)):
+            request, ahead, repeat = repeat, None, None
         packed = b"".join(request.all_packed(whole=whole)) if ahead is None else ahead.packed
+        with_care = None if repeat is None else _instead(repeat)
+        answers = 1 if request.confirm is None else 3
+        answer = self._send(packed, again=again, answers=answers, ahead=ahead, repeat=with_care)
         if request.confirm is None:
-            return self._send(packed, again=request.again, ahead=ahead)
-        answer, _, replicas = cast("list[object]", self._send(packed, again=request.again, answers=3, ahead=ahead))
+            return answer
+        answer, _, replicas = cast("list[object]", answer)
         if not replicas:
             raise NotReplicated((), str(self.place), self.place.replica_timeout_s)
         return answer
 
-    def run_packed(self, packed: bytes, repeat: Callable[[bytes], bytes] | None = None) -> object | None:
+    def run_packed(self, packed: bytes, repeat: Callable[[bytes], list[bytes]] | None = None) -> object | None:
         """Sends an EVALSHA that is packed already, again if need be; None when the server does not know the script.
 
-        `repeat` makes of it what is sent instead when it is sent again: two commands, of which the second answers.
+        `repeat` makes of it what is sent instead when it is sent again: commands, of which the last answers.
         """
         try:
             answer = self._send(packed, again=True, repeat=repeat)
@@ -242,7 +249,7 @@ class Link:
         again: bool,
         answers: int = 1,
         ahead: _Ahead | None = None,
-        repeat: Callable[[bytes], bytes] | None = None,
+        repeat: Callable[[bytes], list[bytes]] | None = None,
     ) -> object:
         """`ahead`: it was sent already, and only the answer is to be read. `repeat` is for what the server may have."""
         trouble: Trouble | None = None
@@ -272,7 +279,8 @@ class Link:
                 if pause_s is None:
                     raise self._unavailable(error) from error
                 if repeat is not None and line is not None and not clean:
-                    packed, answers, repeat = repeat(packed), 2, None
+                    commands = repeat(packed)
+                    packed, answers, repeat = b"".join(commands), len(commands), None
             finally:
                 if sent is not None and line is not None and line is sent.line:
                     self._leave(sent, line, clean=clean)
@@ -358,6 +366,10 @@ class Link:
 
     def _unavailable(self, error: Exception) -> BackendUnavailable:
         return BackendUnavailable(told(error, self.where))
+
+
+def _instead(request: Request) -> Callable[[bytes], list[bytes]]:
+    return lambda packed: request.all_packed()
 
 
 def _script_answer(connection: Connection) -> object:

@@ -78,11 +78,11 @@ def _accept_another_way(caller: Caller, queue: str, piece: bytes, answer: object
         accept_one(caller, queue, piece)
 
 
-def _with_care(caller: Caller, queue: str, head: bytes) -> Callable[[bytes], bytes]:
+def _with_care(caller: Caller, queue: str, head: bytes) -> Callable[[bytes], list[bytes]]:
     """What is sent when a line broke behind an id that nobody could know: with all care, and noted."""
 
-    def with_care(packed: bytes) -> bytes:
-        return note_of_repeat(caller) + _whole("enqueue_one", caller, queue) + packed.removeprefix(head)
+    def with_care(packed: bytes) -> list[bytes]:
+        return [note_of_repeat(caller), _whole("enqueue_one", caller, queue) + packed.removeprefix(head)]
 
     return with_care
 

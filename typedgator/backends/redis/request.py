@@ -31,6 +31,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     again: bool = True
     confirm: "tuple[Request, bytes] | None" = None
     """Asked in the same breath, on the same line: a script that writes, and a WAIT for a replica, packed."""
+    repeat: "Request | None" = None
+    """Sent instead once nobody knows whether it was done; and as a whole script, which may be behind such a one."""
 
     def packed(self, *, whole: bool = False) -> bytes:
         """The command: by SHA, or with the whole script for a server that does not know it."""

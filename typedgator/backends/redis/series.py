@@ -54,6 +54,13 @@ class Writes:
     def of(self, start: int, after: bytes) -> Request:
         """The one that begins at this place, for when that job is known; always, when none is named."""
         some = slice(start, start + ATOMIC_BATCH)
-        own, joined = b"1" if self._series.is_new else b"0", b"".join(self._series.ids[some])
-        words: tuple[Word, ...] = *self._shared, after, own, joined, *self._series.payloads[some]
-        return Request(self._script, self._keys, words, confirm=self._confirm)
+        joined = b"".join(self._series.ids[some])
+
+        def asking(own: bytes, repeat: Request | None = None) -> Request:
+            words: tuple[Word, ...] = *self._shared, after, own, joined, *self._series.payloads[some]
+            return Request(self._script, self._keys, words, confirm=self._confirm, repeat=repeat)
+
+        with_care = asking(b"0")
+        # Without a forerunner it may come late: behind a first copy, when that job is known no more.
+        is_first = self._series.is_new and bool(after or not start)
+        return asking(b"1", with_care) if is_first else with_care
