@@ -90,10 +90,12 @@ class Codec:
     def __init__(self, term: Term, max_items: int | None) -> None:
         self.term = term
         self._max_items = max_items
+        self.own_code: bool = any(map(_own_code, term.all()))
+        """Whether code of the user's runs in a check."""
         self.canonical: Callable[[object], bytes] = canonical(term)
         self.unpack: Callable[[bytes], Any] = msgspec.msgpack.Decoder(wire_type(term), ext_hook=no_ext).decode
         self.pack: Callable[[object], bytes] = (
-            self._pack_proved if any(_own_code(part) or _recased(part) for part in term.all()) else pack
+            self._pack_proved if self.own_code or any(map(_recased, term.all())) else pack
         )
         self.check: Callable[[object], Any] = self._first_check
         self.recheck: Callable[[object], Any] = self._first_recheck

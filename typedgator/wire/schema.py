@@ -175,7 +175,8 @@ class ArgumentSchema:
 
     def _encode_quickly(self, calls: Sequence[tuple[object, ...] | Mapping[str, object]]) -> list[bytes] | None:
         """Those of calls by position that are all right, without a loop of ours; None where one may not be."""
-        if set(map(type, calls)) != {tuple}:
+        # A user's validator sees one call after the other: what it gives may be a list that it fills anew for each.
+        if self._codec.own_code or set(map(type, calls)) != {tuple}:
             return None
         by_position = cast("Sequence[tuple[object, ...]]", calls)
         payloads: list[bytes] = []
@@ -184,9 +185,9 @@ class ArgumentSchema:
             for start in range(0, len(calls), _TOGETHER):
                 bound = list(starmap(self._bind, by_position[start : start + _TOGETHER]))
                 payloads += map(self._pack, self._codec.check_many(bound))
-        except Exception:  # a user's validator runs in there; the loop says which call is wrong, and how
+        except Exception:  # a class of a value may do anything; the loop says which call is wrong, and how
             return None
-        # A validator that raises StopIteration would have ended it, and been believed.
+        # A StopIteration would have ended it, and been believed.
         return payloads if len(payloads) == len(calls) and max(map(len, payloads)) <= self._carefree else None
 
     def _encode_at(self, index: int, call: tuple[object, ...] | Mapping[str, object]) -> bytes:

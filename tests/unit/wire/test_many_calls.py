@@ -82,3 +82,26 @@ def test_a_rule_that_raises_stop_iteration_drops_no_call() -> None:
     with pytest.raises(InvalidArguments) as caught:
         schema.encode_each([(6,), (7,), (8,)])
     assert caught.value.index == 1
+
+
+def test_a_validator_sees_one_call_after_the_other() -> None:
+    """What it gives may be a list that it fills anew for each; behind a refused call it is not asked."""
+    room: list[int] = []
+    seen: list[int] = []
+
+    def in_order(numbers: list[int]) -> list[int]:
+        seen.extend(numbers)
+        if 0 in numbers:
+            raise ValueError("none may be 0")
+        room[:] = sorted(numbers)
+        return room
+
+    def add(numbers: Annotated[list[int], AfterValidator(in_order)]) -> None: ...
+
+    schema = ArgumentSchema.of(add, task="add", named=True)
+    assert schema.encode_each([([2, 1],), ([4, 3],)]) == [schema.encode(([1, 2],), {}), schema.encode(([3, 4],), {})]
+
+    seen.clear()
+    with pytest.raises(InvalidArguments, match="item 1 of the batch"):
+        schema.encode_each([([5],), ([0],), ([6],)])
+    assert set(seen) == {0, 5}
