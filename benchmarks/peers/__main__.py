@@ -4,8 +4,9 @@
     python -m benchmarks.peers report      writes docs/performance.md and its plots from docs/performance/peers.json
     python -m benchmarks.peers check       small numbers, to see whether every adapter works
 
-A run goes round: each case is run for one library after the other, all cases make a repetition, and there are three of
-them. A library that cannot be installed, fails or hangs is noted and passed over.
+A run goes round: each case is run for one library after the other, all cases make a repetition, and there are three.
+In each, the shortest cases have five turns. A library that cannot be installed, fails or hangs is noted and passed
+over.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from benchmarks.peers.case import Case, CaseFailed, Described, described
 from benchmarks.peers.environments import PEERS, ROOT, Peer, Uninstalled, prepare
 from benchmarks.peers.machine import Work
 from benchmarks.peers.machine import described as machine
-from benchmarks.peers.measures import CASES, Extent, fits
+from benchmarks.peers.measures import CASES, Extent, fits, rounds
 from benchmarks.peers.records import LINES, SUMMARY, Lines, Record, save, summarise
 
 __all__: list[str] = []
@@ -59,10 +60,10 @@ def run(ready: Ready, lines: Lines, cases: Sequence[str], extent: Extent, said: 
     """All repetitions, until the time is over."""
     ends = time.monotonic() + said.minutes * 60
     for repetition in range(said.repeat):
-        for case in cases:
+        for case, turn in rounds(cases):
             for name, (peer, python, settings) in ready.items():
                 best = settings["best"]
-                if lines.has(name, case, repetition) or not fits(case, best.kinds, best.settings, repetition):
+                if lines.has(name, case, repetition, turn) or not fits(case, best.kinds, best.settings, repetition):
                     continue
                 if time.monotonic() > ends:
                     progress(f"the {said.minutes:g} minutes are over in repetition {repetition + 1}")
@@ -70,7 +71,8 @@ def run(ready: Ready, lines: Lines, cases: Sequence[str], extent: Extent, said: 
                 if lines.failures(name, case) >= PATIENCE:
                     continue
                 record = one(Case(peer, python, settings, port, said.most), case, extent)
-                lines.add({"record": "case", "peer": name, "case": case, "repetition": repetition} | record)
+                which = {"peer": name, "case": case, "repetition": repetition, "turn": turn}
+                lines.add({"record": "case"} | which | record)
 
 
 def one(case: Case, name: str, extent: Extent) -> dict[str, object]:

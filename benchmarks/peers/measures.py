@@ -3,7 +3,7 @@
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -196,6 +196,20 @@ CASES: Final[Mapping[str, Measure]] = {
 }
 ONCE: Final = ("commands",)
 """Counted, not timed."""
+OFTEN: Final = ("enqueue", "sleep")
+"""They take a second, and what else the machine does in that second changes them by a fifth."""
+TURNS: Final = 5
+"""So often in each repetition, between the other cases."""
+
+
+def rounds(cases: Sequence[str]) -> list[tuple[str, int]]:
+    """A repetition: each case, and which of its turns it is."""
+    often, others = [case for case in cases if case in OFTEN], [case for case in cases if case not in OFTEN]
+    order: list[tuple[str, int]] = []
+    for turn in range(TURNS):
+        order += [(case, turn) for case in often]
+        order += [(case, 0) for case in others[turn::TURNS]]
+    return order
 
 
 def fits(case: str, kinds: Iterable[str], settings: Iterable[str], repetition: int) -> bool:

@@ -40,10 +40,12 @@ class Lines:
         """All of one kind: `case`, `peer`, `run`."""
         return [record for record in self.records if record["record"] == kind]
 
-    def has(self, peer: str, case: str, repetition: int) -> bool:
+    def has(self, peer: str, case: str, repetition: int, turn: int = 0) -> bool:
         """Whether this was measured, or tried."""
-        wanted = (peer, case, repetition)
-        return any((each["peer"], each["case"], each["repetition"]) == wanted for each in self.of("case"))
+        wanted = (peer, case, repetition, turn)
+        return any(
+            (each["peer"], each["case"], each["repetition"], each.get("turn", 0)) == wanted for each in self.of("case")
+        )
 
     def failures(self, peer: str, case: str) -> int:
         """How often in a row this failed."""

@@ -75,7 +75,8 @@ def said(summary: Summary) -> str:
     words = (
         f"Measured on {run['date']}: {machine['cores']} cores ({machine['processor']}), {machine['memory_gb']} GB, "
         f"{machine['system']}, Python {machine['python']}, Redis {run['redis']} without persistence on the loopback. "
-        f"Medians of {run['repetitions']} interleaved repetitions, {run['cases']} cases; meanwhile other processes "
+        f"Medians of {run['repetitions']} interleaved repetitions, of enqueue and 2,000 x 50 ms with five turns each, "
+        f"{run['cases']} cases; meanwhile other processes "
         f"used {run['foreign_cores_median']:g} cores in the median case and {run['foreign_cores_most']:g} at most. "
         "**Bold** is the best of a column."
     )

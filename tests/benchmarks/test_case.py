@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from benchmarks.peers.__main__ import PATIENCE, one
 from benchmarks.peers.case import Case, described
 from benchmarks.peers.environments import PEERS, ROOT, Uninstalled, prepare
-from benchmarks.peers.measures import Extent
+from benchmarks.peers.measures import CASES, TURNS, Extent, rounds
 from benchmarks.peers.records import Lines
 from tests.integration.redis.servers import Server, needs_redis
 
@@ -115,6 +116,18 @@ def test_every_library_has_an_adapter_and_pinned_requirements() -> None:
         pins = (ROOT / "benchmarks" / "peers" / "requirements" / f"{peer.environment}.txt").read_text().split()
         assert pins
         assert all("==" in pin for pin in pins)
+
+
+def test_short_cases_have_turns_between_the_others() -> None:
+    """Each once a repetition, those that a moment disturbs five times, and never two turns of one together."""
+    order = rounds(list(CASES))
+
+    assert {case: [turn for each, turn in order if each == case] for case in CASES} == {
+        case: list(range(TURNS)) if case in ("enqueue", "sleep") else [0] for case in CASES
+    }
+    places = [place for place, (case, _) in enumerate(order) if case == "enqueue"]
+    assert all(later - earlier > 2 for earlier, later in pairwise(places))
+    assert rounds(["sleep"]) == [("sleep", turn) for turn in range(TURNS)]
 
 
 def test_a_case_that_keeps_failing_is_given_up(tmp_path: Path) -> None:

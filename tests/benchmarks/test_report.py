@@ -121,5 +121,6 @@ def test_a_run_that_was_cut_short_is_gone_on_with(tmp_path: Path) -> None:
 
     assert second.has("huey", "idle", 0)
     assert not second.has("huey", "idle", 1)
+    assert not second.has("huey", "idle", 0, 1)
     assert summarise(second)["figures"] == {"idle": {"huey": {"mb": [1.0]}}}
     assert not again.has("huey", "idle", 0)
